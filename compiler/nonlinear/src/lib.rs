@@ -1,0 +1,1 @@
+//! Polynomial replacements for non-polynomial functions, fitted to calibration data.

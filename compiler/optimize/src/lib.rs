@@ -1,0 +1,1 @@
+//! Equality saturation on tensor graphs: least depth, then least cost.

@@ -1,0 +1,1 @@
+//! Tensor graphs to slot circuits: layouts, diagonals, polynomial trees.

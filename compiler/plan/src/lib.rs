@@ -1,0 +1,1 @@
+//! Slot circuits to leveled circuits: parameters, levels, scales.

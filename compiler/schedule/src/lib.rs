@@ -1,0 +1,1 @@
+//! Leveled circuits to programs: order, hoisting, registers, keys.

@@ -1,0 +1,1 @@
+//! Polynomials as compiler and runtime both see them: bases, evaluation, evaluation trees.

@@ -1,0 +1,1 @@
+//! RNS-CKKS: encode, encrypt, evaluate, with hybrid key switching.
