@@ -1,1 +1,12 @@
-//! Polynomials as compiler and runtime both see them: bases, evaluation, evaluation trees.
+//! Polynomials as the compiler and the runtime both see them.
+//!
+//! What it is: bases and evaluation in clear, and the plans by which a polynomial is evaluated on ciphertexts.
+//! Core concept: a plan (evaluation tree) has optimal depth ⌈log2(d+1)⌉ and few ciphertext products.
+//! Start at [`Polynomial`].
+//! Invariant: the depth and the products that a plan reports are those of running it.
+//! Non-goal: fitting; that is `hec-nonlinear`.
+#![forbid(unsafe_code)]
+
+mod polynomial;
+
+pub use polynomial::{Basis, Polynomial, evaluate};

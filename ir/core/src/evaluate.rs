@@ -1,0 +1,181 @@
+//! One operation set, many evaluators.
+//!
+//! A circuit, a leveled circuit and a program all run on any [`Evaluator`]: clear slots, clear slots with a noise
+//! model, cost only, real ciphertexts. No algorithm is written twice to count it and to run it.
+
+use crate::circuit::{self, MapId, PlainId};
+use crate::entity::Entity;
+use crate::leveled;
+use crate::program::{self, BabyGiant, Program};
+use crate::{Level, Origin, Plain, Rotation, SlotMap};
+
+/// What the operations mean. A value is a bundle of ciphertexts (or what stands for one).
+pub trait Evaluator {
+    /// A bundle.
+    type Value: Clone;
+    /// Why an operation fails.
+    type Error;
+
+    /// Told before each operation, for reports by layer, progress and error messages.
+    fn enter(&mut self, _origin: &Origin, _op: &'static str) {}
+    /// A linear map, rescaled. A slot circuit has no plan yet.
+    fn linear(
+        &mut self,
+        x: &Self::Value,
+        map: (MapId, &SlotMap),
+        plan: Option<&BabyGiant>,
+    ) -> Result<Self::Value, Self::Error>;
+    /// x + p
+    fn add_plain(&mut self, x: &Self::Value, plain: (PlainId, &Plain)) -> Result<Self::Value, Self::Error>;
+    /// x ⊙ p
+    fn mul_plain(&mut self, x: &Self::Value, plain: (PlainId, &Plain)) -> Result<Self::Value, Self::Error>;
+    /// x + y
+    fn add(&mut self, x: &Self::Value, y: &Self::Value) -> Result<Self::Value, Self::Error>;
+    /// x − y
+    fn sub(&mut self, x: &Self::Value, y: &Self::Value) -> Result<Self::Value, Self::Error>;
+    /// −x
+    fn negate(&mut self, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+    /// x ⊙ y
+    fn mul(&mut self, x: &Self::Value, y: &Self::Value) -> Result<Self::Value, Self::Error>;
+    /// x ⊙ x
+    fn square(&mut self, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+    /// Rotation to the left.
+    fn rotate(&mut self, x: &Self::Value, rotation: Rotation) -> Result<Self::Value, Self::Error>;
+    /// Three parts → two.
+    fn relinearize(&mut self, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+    /// Divide by the primes of the level.
+    fn rescale(&mut self, x: &Self::Value) -> Result<Self::Value, Self::Error>;
+    /// Both.
+    fn relinearize_rescale(&mut self, x: &Self::Value) -> Result<Self::Value, Self::Error> {
+        let whole = self.relinearize(x)?;
+        self.rescale(&whole)
+    }
+    /// Exact drop to a lower level.
+    fn adjust(&mut self, x: &Self::Value, level: Level) -> Result<Self::Value, Self::Error>;
+    /// Keep the raised digits with the value, for the rotations that follow.
+    fn decompose(&mut self, _x: &mut Self::Value) -> Result<(), Self::Error> {
+        Ok(())
+    }
+    /// Drop them.
+    fn forget(&mut self, _x: &mut Self::Value) {}
+}
+
+/// Run a slot circuit. `inputs` are the bundles of `circuit.inputs`, in order; the result are the outputs' bundles.
+///
+/// # Errors
+/// The evaluator's.
+///
+/// # Panics
+/// If `circuit` does not verify or the number of inputs differs.
+pub fn run_circuit<E: Evaluator>(
+    c: &circuit::Circuit,
+    e: &mut E,
+    inputs: &[E::Value],
+) -> Result<Vec<E::Value>, E::Error> {
+    let mut values: Vec<E::Value> = Vec::with_capacity(c.nodes.len());
+    for node in c.nodes.values() {
+        e.enter(&node.origin, node.op.name());
+        let x = |i: usize| &values[node.args[i].index()];
+        let value = match node.op {
+            circuit::Op::Input(i) => inputs[i as usize].clone(),
+            circuit::Op::Linear(m) => e.linear(x(0), (m, &c.maps[m]), None)?,
+            circuit::Op::AddPlain(p) => e.add_plain(x(0), (p, &c.plains[p]))?,
+            circuit::Op::MulPlain(p) => e.mul_plain(x(0), (p, &c.plains[p]))?,
+            circuit::Op::Add => e.add(x(0), x(1))?,
+            circuit::Op::Sub => e.sub(x(0), x(1))?,
+            circuit::Op::Negate => e.negate(x(0))?,
+            circuit::Op::Mul => e.mul(x(0), x(1))?,
+            circuit::Op::Square => e.square(x(0))?,
+            circuit::Op::Rotate(r) => e.rotate(x(0), r)?,
+        };
+        values.push(value);
+    }
+    Ok(c.outputs.iter().map(|o| values[o.value.index()].clone()).collect())
+}
+
+/// Run a leveled circuit, as [`run_circuit`] does.
+///
+/// # Errors
+/// The evaluator's.
+///
+/// # Panics
+/// If `circuit` does not verify or the number of inputs differs.
+pub fn run_leveled<E: Evaluator>(
+    c: &leveled::Circuit,
+    e: &mut E,
+    inputs: &[E::Value],
+) -> Result<Vec<E::Value>, E::Error> {
+    let mut values: Vec<E::Value> = Vec::with_capacity(c.nodes.len());
+    for node in c.nodes.values() {
+        e.enter(&node.origin, node.op.name());
+        let x = |i: usize| &values[node.args[i].index()];
+        let value = match node.op {
+            leveled::Op::Input(i) => inputs[i as usize].clone(),
+            leveled::Op::Linear(m) => e.linear(x(0), (m, &c.maps[m]), None)?,
+            leveled::Op::AddPlain(p) => e.add_plain(x(0), (p, &c.plains[p]))?,
+            leveled::Op::MulPlain(p) => e.mul_plain(x(0), (p, &c.plains[p]))?,
+            leveled::Op::Add => e.add(x(0), x(1))?,
+            leveled::Op::Sub => e.sub(x(0), x(1))?,
+            leveled::Op::Negate => e.negate(x(0))?,
+            leveled::Op::Mul => e.mul(x(0), x(1))?,
+            leveled::Op::Square => e.square(x(0))?,
+            leveled::Op::Rotate(r) => e.rotate(x(0), r)?,
+            leveled::Op::Relinearize => e.relinearize(x(0))?,
+            leveled::Op::Rescale => e.rescale(x(0))?,
+            leveled::Op::Adjust(level) => e.adjust(x(0), level)?,
+        };
+        values.push(value);
+    }
+    Ok(c.outputs.iter().map(|o| values[o.value.index()].clone()).collect())
+}
+
+/// Run a program. A register is emptied by `free`, so that memory is what the schedule planned.
+///
+/// # Errors
+/// The evaluator's.
+///
+/// # Panics
+/// If `program` does not verify or the number of inputs differs.
+pub fn run_program<E: Evaluator>(p: &Program, e: &mut E, inputs: Vec<E::Value>) -> Result<Vec<E::Value>, E::Error> {
+    let mut inputs: Vec<Option<E::Value>> = inputs.into_iter().map(Some).collect();
+    let count = p.instructions.iter().map(|i| i.destination.index() + 1).max().unwrap_or(0);
+    let mut registers: Vec<Option<E::Value>> = vec![None; count];
+    for instruction in &p.instructions {
+        e.enter(&instruction.origin, instruction.op.name());
+        let destination = instruction.destination.index();
+        let x =
+            |i: usize| registers[instruction.args[i].index()].as_ref().expect("verified: written before it is read");
+        let value = match instruction.op {
+            program::Op::Load(i) => inputs[i as usize].take().expect("verified: loaded once"),
+            program::Op::Decompose => {
+                e.decompose(registers[destination].as_mut().expect("verified: written before it is read"))?;
+                continue;
+            }
+            program::Op::Forget => {
+                e.forget(registers[destination].as_mut().expect("verified: written before it is read"));
+                continue;
+            }
+            program::Op::Free => {
+                registers[destination] = None;
+                continue;
+            }
+            program::Op::Linear(m) => e.linear(x(0), (m, &p.maps[m]), Some(&p.plans[m]))?,
+            program::Op::AddPlain(id) => e.add_plain(x(0), (id, &p.plains[id]))?,
+            program::Op::MulPlain(id) => e.mul_plain(x(0), (id, &p.plains[id]))?,
+            program::Op::Add => e.add(x(0), x(1))?,
+            program::Op::Sub => e.sub(x(0), x(1))?,
+            program::Op::Negate => e.negate(x(0))?,
+            program::Op::Mul => e.mul(x(0), x(1))?,
+            program::Op::Square => e.square(x(0))?,
+            program::Op::Rotate(r) => e.rotate(x(0), r)?,
+            program::Op::Relinearize => e.relinearize(x(0))?,
+            program::Op::Rescale => e.rescale(x(0))?,
+            program::Op::RelinearizeRescale => e.relinearize_rescale(x(0))?,
+            program::Op::Adjust(level) => e.adjust(x(0), level)?,
+        };
+        registers[destination] = Some(value);
+    }
+    let output =
+        |o: &circuit::Output<program::Register>| registers[o.value.index()].clone().expect("verified: full at the end");
+    Ok(p.outputs.iter().map(output).collect())
+}

@@ -1,0 +1,170 @@
+//! Where the elements of a tensor sit in the slots of ciphertexts.
+//!
+//! Each axis is split into digits with strides, as in CuTe layouts and tile tensors (Aharoni et al. 2023); row-major,
+//! multiplexed (gap) packing (Lee et al. 2022) and spatial fragments are all of this form.
+
+use crate::Slots;
+use crate::tensor::Shape;
+
+/// Where an element sits: which ciphertext, which slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotIndex {
+    /// Which ciphertext of the bundle.
+    pub ciphertext: u32,
+    /// Which slot in it.
+    pub slot: u32,
+}
+
+/// One digit of an axis index: `(index / divisor) % extent`, placed `stride` slots apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digit {
+    /// Axis of the tensor.
+    pub axis: u32,
+    /// What the axis index is divided by.
+    pub divisor: u32,
+    /// How many values the digit has.
+    pub extent: u32,
+    /// Distance in slots between consecutive values of the digit.
+    pub stride: u32,
+}
+
+/// A map from tensor indices to slots. Position = Σ digit value · stride; ciphertext = position / slots.
+///
+/// With `period` = p, everything repeats every p slots (p divides the number of slots and every position is below p):
+/// slot s holds what slot s mod p holds. Slots that no element maps to hold 0 when encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Layout {
+    /// Shape of the tensor.
+    pub shape: Shape,
+    /// Slots of a ciphertext.
+    pub slots: Slots,
+    /// Digits of all axes.
+    pub digits: Vec<Digit>,
+    /// Replication period, if the content repeats.
+    pub period: Option<u32>,
+}
+
+/// Why a layout is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum LayoutError {
+    #[error("axis {axis} of extent {extent} is not covered exactly by its digits")]
+    Axis { axis: usize, extent: usize },
+    #[error("two elements share position {0}")]
+    Collision(usize),
+    #[error("period {period} must divide {slots} slots and exceed every position (the last is {last})")]
+    Period { period: u32, slots: usize, last: usize },
+    #[error("the tensor takes {0} ciphertexts, more than can be addressed")]
+    TooLarge(usize),
+}
+
+impl Layout {
+    /// Row-major, axis by axis, without gaps.
+    pub fn row_major(shape: Shape, slots: Slots) -> Self {
+        let mut digits = Vec::new();
+        let mut stride = 1u32;
+        for (axis, &extent) in shape.dims().iter().enumerate().rev() {
+            if extent > 1 {
+                digits.push(Digit { axis: axis as u32, divisor: 1, extent: extent as u32, stride });
+            }
+            stride *= extent as u32;
+        }
+        digits.reverse();
+        Layout { shape, slots, digits, period: None }
+    }
+
+    /// The same layout, repeated every `period` slots.
+    pub fn with_period(mut self, period: u32) -> Self {
+        self.period = Some(period);
+        self
+    }
+
+    /// Position of an element, counted over all ciphertexts.
+    fn position(&self, index: &[usize]) -> usize {
+        self.digits
+            .iter()
+            .map(|d| (index[d.axis as usize] / d.divisor as usize % d.extent as usize) * d.stride as usize)
+            .sum()
+    }
+
+    /// The slot of every element, in row-major order of the tensor.
+    pub fn slot_indices(&self) -> Vec<SlotIndex> {
+        let slots = self.slots.0;
+        self.shape
+            .indices()
+            .map(|index| {
+                let position = self.position(&index);
+                SlotIndex { ciphertext: (position / slots) as u32, slot: (position % slots) as u32 }
+            })
+            .collect()
+    }
+
+    /// The largest position plus one.
+    pub fn span(&self) -> usize {
+        1 + self.digits.iter().map(|d| (d.extent as usize - 1) * d.stride as usize).sum::<usize>()
+    }
+
+    /// How many ciphertexts the tensor takes.
+    pub fn ciphertexts(&self) -> usize {
+        self.span().div_ceil(self.slots.0).max(1)
+    }
+
+    /// Check that the digits cover every axis exactly and that no two elements share a slot.
+    pub fn verify(&self) -> Result<(), LayoutError> {
+        for (axis, &extent) in self.shape.dims().iter().enumerate() {
+            let mut digits: Vec<_> = self.digits.iter().filter(|d| d.axis as usize == axis).collect();
+            digits.sort_by_key(|d| d.divisor);
+            let mut covered = 1usize;
+            for d in digits {
+                if d.divisor as usize != covered || d.extent == 0 {
+                    return Err(LayoutError::Axis { axis, extent });
+                }
+                covered *= d.extent as usize;
+            }
+            if covered < extent {
+                return Err(LayoutError::Axis { axis, extent });
+            }
+        }
+        if self.digits.iter().any(|d| d.axis as usize >= self.shape.rank()) {
+            return Err(LayoutError::Axis { axis: self.shape.rank(), extent: 0 });
+        }
+        let span = self.span();
+        if span > self.slots.0.saturating_mul(1 << 12) {
+            return Err(LayoutError::TooLarge(self.ciphertexts()));
+        }
+        if let Some(period) = self.period
+            && (period == 0 || !self.slots.0.is_multiple_of(period as usize) || span > period as usize)
+        {
+            return Err(LayoutError::Period { period, slots: self.slots.0, last: span - 1 });
+        }
+        let mut used = vec![false; span];
+        for index in self.shape.indices() {
+            let position = self.position(&index);
+            if std::mem::replace(&mut used[position], true) {
+                return Err(LayoutError::Collision(position));
+            }
+        }
+        Ok(())
+    }
+
+    /// Put a tensor's data (row-major) into slot vectors, one for each ciphertext.
+    pub fn pack(&self, data: &[f64]) -> Vec<Vec<f64>> {
+        let mut out = vec![vec![0.0; self.slots.0]; self.ciphertexts()];
+        for (at, &value) in self.slot_indices().iter().zip(data) {
+            out[at.ciphertext as usize][at.slot as usize] = value;
+        }
+        if let Some(period) = self.period.map(|p| p as usize) {
+            for vector in &mut out {
+                for slot in period..vector.len() {
+                    vector[slot] = vector[slot - period];
+                }
+            }
+        }
+        out
+    }
+
+    /// Read a tensor's data (row-major) out of slot vectors.
+    pub fn unpack(&self, slots: &[Vec<f64>]) -> Vec<f64> {
+        self.slot_indices().iter().map(|at| slots[at.ciphertext as usize][at.slot as usize]).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! Levels and scales of results: the evaluator "level and scale only", and the verifier built on it.
+
+use super::{Circuit, Op, Type, ValueId};
+use crate::circuit::{Circuit as Slotwise, CircuitError};
+use crate::entity::Entity;
+use crate::{Parameters, ParametersError, Plain, Scale};
+
+/// Why a leveled circuit is ill-formed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum LeveledError {
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    #[error(transparent)]
+    Slots(#[from] CircuitError),
+    #[error("{value} = {op}: {reason}")]
+    Type { value: ValueId, op: &'static str, reason: String },
+    #[error("{value} is declared as {declared:?}, but it is {inferred:?}")]
+    Declared { value: ValueId, declared: Type, inferred: Type },
+}
+
+impl Op {
+    /// Level, scale and parts of the result, given those of the arguments. `count` is the number of ciphertexts of an
+    /// input, or of the outputs of a linear map.
+    ///
+    /// # Errors
+    /// A reason in words.
+    pub fn infer(self, args: &[Type], count: u32, parameters: &Parameters) -> Result<Type, String> {
+        if args.len() != self.arity() {
+            return Err(format!("takes {} arguments, not {}", self.arity(), args.len()));
+        }
+        let canonical = |t: &Type| t.scale == parameters.scale(t.level);
+        let squared = |t: &Type| t.scale == Scale(parameters.scale(t.level).0 * parameters.scale(t.level).0);
+        let ensure = |ok: bool, reason: &str| if ok { Ok(()) } else { Err(reason.to_owned()) };
+        if args.iter().any(|t| t.level > parameters.top_level()) {
+            return Err("level above the top level".to_owned());
+        }
+        let product = |t: &Type, parts: u8| {
+            ensure(canonical(t) && t.parts == 2, "factors must be rescaled and relinearized")?;
+            ensure(t.level.0 > 0, "no level is left for a product")?;
+            Ok::<_, String>(Type { scale: Scale(t.scale.0 * t.scale.0), parts, ..*t })
+        };
+        match (self, args) {
+            (Op::Input(_), []) => {
+                let level = parameters.top_level();
+                Ok(Type { count, level, scale: parameters.scale(level), parts: 2 })
+            }
+            (Op::Linear(_), [x]) => {
+                ensure(canonical(x) && x.parts == 2, "the input must be rescaled and relinearized")?;
+                let level = x.level.below().ok_or("no level is left for a linear map")?;
+                Ok(Type { count, level, scale: parameters.scale(level), parts: 2 })
+            }
+            (Op::AddPlain(_) | Op::Negate, [x]) => Ok(*x),
+            (Op::MulPlain(_), [x]) => product(x, 2),
+            (Op::Square, [x]) => product(x, 3),
+            (Op::Mul, [x, y]) => {
+                ensure(x == y, "factors differ in level, scale or count")?;
+                product(x, 3)
+            }
+            (Op::Add | Op::Sub, [x, y]) => {
+                let same = x.level == y.level && x.scale == y.scale && x.count == y.count;
+                ensure(same, "operands differ in level, scale or count")?;
+                Ok(Type { parts: x.parts.max(y.parts), ..*x })
+            }
+            (Op::Rotate(_), [x]) => {
+                ensure(x.parts == 2, "the input must be relinearized")?;
+                Ok(*x)
+            }
+            (Op::Relinearize, [x]) => {
+                ensure(x.parts == 3, "there is nothing to relinearize")?;
+                Ok(Type { parts: 2, ..*x })
+            }
+            (Op::Rescale, [x]) => {
+                ensure(squared(x), "the input is not a product at full scale")?;
+                let level = x.level.below().ok_or("no level is left to rescale")?;
+                Ok(Type { level, scale: parameters.scale(level), ..*x })
+            }
+            (Op::Adjust(level), [x]) => {
+                ensure(canonical(x), "the input must be rescaled")?;
+                ensure(level < x.level, "the target is not below the input's level")?;
+                Ok(Type { level, scale: parameters.scale(level), ..*x })
+            }
+            _ => Err("wrong number of arguments".to_owned()),
+        }
+    }
+}
+
+impl Circuit {
+    /// Check parameters (security included), constants, levels, scales and outputs.
+    ///
+    /// # Errors
+    /// The first reason found.
+    pub fn verify(&self) -> Result<(), LeveledError> {
+        let parameters = Parameters::check(self.parameters.clone())?;
+        self.without_nodes(&parameters).verify()?;
+        for (value, node) in self.nodes.iter() {
+            let fail = |reason: String| LeveledError::Type { value, op: node.op.name(), reason };
+            if let Some(late) = node.args.iter().find(|a| a.index() >= value.index()) {
+                return Err(fail(format!("{late} is used before it is defined")));
+            }
+            let args: Vec<Type> = node.args.iter().map(|&a| self.nodes[a].ty).collect();
+            let count = self.count_of(node.op, &args).map_err(fail)?;
+            let inferred = node.op.infer(&args, count, &parameters).map_err(fail)?;
+            if inferred != node.ty {
+                return Err(LeveledError::Declared { value, declared: node.ty, inferred });
+            }
+        }
+        for output in &self.outputs {
+            let fail =
+                |reason: &str| LeveledError::Type { value: output.value, op: "output", reason: reason.to_owned() };
+            let node = self.nodes.get(output.value).ok_or_else(|| fail("not defined"))?;
+            output.layout.verify().map_err(|e| fail(&e.to_string()))?;
+            let fits = output.layout.slots == parameters.slots()
+                && output.layout.ciphertexts() as u32 <= node.ty.count
+                && node.ty.parts == 2;
+            if !fits {
+                return Err(fail("the layout does not fit the value, or the value is not relinearized"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ciphertexts in the result.
+    fn count_of(&self, op: Op, args: &[Type]) -> Result<u32, String> {
+        let first = args.first().map_or(0, |t| t.count);
+        let same =
+            |found: u32| if found == first { Ok(first) } else { Err(format!("{first} ciphertexts against {found}")) };
+        match op {
+            Op::Input(i) => {
+                let input = self.inputs.get(i as usize).ok_or("no such input")?;
+                Ok(input.layout.ciphertexts() as u32)
+            }
+            Op::Linear(map) => {
+                let map = self.maps.get(map).ok_or("no such map")?;
+                same(map.inputs).map(|_| map.outputs)
+            }
+            Op::AddPlain(plain) | Op::MulPlain(plain) => match self.plains.get(plain).ok_or("no such plaintext")? {
+                Plain::Scalar(_) => Ok(first),
+                Plain::Slots(vectors) => same(vectors.len() as u32),
+            },
+            _ => Ok(first),
+        }
+    }
+
+    /// Constants and inputs alone, as a slot circuit, to check them by the same rules.
+    fn without_nodes(&self, parameters: &Parameters) -> Slotwise {
+        let mut slotwise = Slotwise::new(self.name.clone(), parameters.slots());
+        slotwise.inputs = self.inputs.clone();
+        slotwise.maps = self.maps.clone();
+        slotwise.plains = self.plains.clone();
+        slotwise
+    }
+}
