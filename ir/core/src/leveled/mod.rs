@@ -6,11 +6,15 @@
 
 mod verify;
 
-pub use crate::circuit::ValueId;
 use crate::circuit::{Input, MapId, Output, PlainId};
 use crate::entity::EntityVec;
 use crate::{Level, Origin, ParametersLiteral, Plain, Rotation, Scale, SlotMap};
 pub use verify::LeveledError;
+
+crate::entity!(
+    /// A value with a level and a scale.
+    ValueId, "%"
+);
 
 /// What a node computes.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,0 +1,49 @@
+//! Why a circuit cannot be planned.
+
+use hec_ir::circuit::CircuitError;
+use hec_ir::leveled::LeveledError;
+use hec_ir::{Depth, ParametersError};
+use std::fmt;
+
+/// Levels that a layer costs on a deepest path.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LayerDepth {
+    /// The model's node.
+    pub layer: String,
+    /// Levels.
+    pub depth: Depth,
+}
+
+/// Why a circuit cannot be planned.
+#[derive(Clone, Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum PlanError {
+    #[error(transparent)]
+    Circuit(#[from] CircuitError),
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    #[error(transparent)]
+    Leveled(#[from] LeveledError),
+    #[error("the circuit has {circuit} slots, but N = 2^{log_n} has {ring}")]
+    Slots { circuit: usize, ring: usize, log_n: u32 },
+    #[error(
+        "the network needs {needed} levels, but N = 2^{log_n} has room for {available} at scale 2^{scale_bits:.0} and \
+         128-bit security. Levels by layer: {}. Use a larger ring, lower degrees (--activation), or fewer layers",
+        Listed(.layers)
+    )]
+    TooDeep { needed: Depth, available: Depth, log_n: u32, scale_bits: f64, layers: Vec<LayerDepth> },
+    #[error("layer {layer}: {reason}")]
+    Assign { layer: String, reason: String },
+}
+
+struct Listed<'a>(&'a [LayerDepth]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, layer) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{} {}", layer.layer, layer.depth)?;
+        }
+        Ok(())
+    }
+}
