@@ -1,0 +1,95 @@
+//! Element-wise arithmetic on limbs of one prime. Slices of one call have one length; residues are reduced.
+//!
+//! Every function panics if its slices differ in length.
+
+use crate::{Modulus, simd};
+
+fn same_length(lengths: &[usize]) {
+    assert!(lengths.windows(2).all(|w| w[0] == w[1]), "limbs of one length, not {lengths:?}");
+}
+
+/// dst = a + b.
+pub fn add(m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]) {
+    same_length(&[dst.len(), a.len(), b.len()]);
+    simd::add(m, dst, a, b);
+}
+
+/// a += b.
+pub fn add_assign(m: Modulus, a: &mut [f64], b: &[f64]) {
+    same_length(&[a.len(), b.len()]);
+    simd::add_assign(m, a, b);
+}
+
+/// dst = a − b.
+pub fn sub(m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]) {
+    same_length(&[dst.len(), a.len(), b.len()]);
+    simd::sub(m, dst, a, b);
+}
+
+/// a −= b.
+pub fn sub_assign(m: Modulus, a: &mut [f64], b: &[f64]) {
+    same_length(&[a.len(), b.len()]);
+    simd::sub_assign(m, a, b);
+}
+
+/// dst = −a. Needs no modulus: a balanced residue is negated by its sign.
+pub fn neg(dst: &mut [f64], a: &[f64]) {
+    same_length(&[dst.len(), a.len()]);
+    for (d, &x) in dst.iter_mut().zip(a) {
+        *d = 0.0 - x;
+    }
+}
+
+/// a = −a.
+pub fn neg_assign(a: &mut [f64]) {
+    for x in a {
+        *x = 0.0 - *x;
+    }
+}
+
+/// dst = a·b.
+pub fn mul(m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]) {
+    same_length(&[dst.len(), a.len(), b.len()]);
+    simd::mul(m, dst, a, b);
+}
+
+/// a *= b.
+pub fn mul_assign(m: Modulus, a: &mut [f64], b: &[f64]) {
+    same_length(&[a.len(), b.len()]);
+    simd::mul_assign(m, a, b);
+}
+
+/// acc += a·b.
+pub fn mul_add_assign(m: Modulus, acc: &mut [f64], a: &[f64], b: &[f64]) {
+    mul_add_many(m, acc, &[(a, b)]);
+}
+
+/// acc += Σ a·b over all pairs, in one pass with the reduction of the sum put off.
+pub fn mul_add_many(m: Modulus, acc: &mut [f64], pairs: &[(&[f64], &[f64])]) {
+    for (a, b) in pairs {
+        same_length(&[acc.len(), a.len(), b.len()]);
+    }
+    simd::mul_add_many(m, acc, pairs);
+}
+
+/// a *= w, for one reduced residue w.
+pub fn mul_scalar_assign(m: Modulus, a: &mut [f64], w: f64) {
+    simd::mul_scalar_assign(m, a, w);
+}
+
+/// acc += a·w, for one reduced residue w.
+pub fn mul_scalar_add_assign(m: Modulus, acc: &mut [f64], a: &[f64], w: f64) {
+    same_length(&[acc.len(), a.len()]);
+    simd::mul_scalar_add_assign(m, acc, a, w);
+}
+
+/// a = (a − b)·w, for one reduced residue w: the step of a rescale.
+pub fn sub_mul_scalar_assign(m: Modulus, a: &mut [f64], b: &[f64], w: f64) {
+    same_length(&[a.len(), b.len()]);
+    simd::sub_mul_scalar_assign(m, a, b, w);
+}
+
+/// Reduces exact integers of magnitude at most 2^53, and below 2^51·p.
+pub fn reduce_assign(m: Modulus, a: &mut [f64]) {
+    simd::reduce_assign(m, a);
+}

@@ -1,0 +1,49 @@
+//! The kernels, each written once for any number of lanes, and their choice at run time.
+//!
+//! [`Simd`] is an instruction set; a value of such a type is the proof that the processor has it. The kernels are
+//! generic over it and inlined into one function for each set, which alone enables the set's instructions. Since all sets run
+//! the same operations on every element, in the same order, they give the same bits.
+
+mod conversion;
+mod field;
+mod instructions;
+mod ntt;
+mod pointwise;
+mod portable;
+
+use crate::conversion::BaseConverter;
+use crate::ntt::Twiddles;
+use crate::{Backend, Modulus, backend};
+pub(crate) use conversion::CONVERSION_BLOCK;
+use instructions::Simd;
+pub(crate) use pointwise::Survey;
+
+macro_rules! dispatch {
+    ($(fn $name:ident = $kernel:path: ($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {$(
+        #[inline]
+        pub(crate) fn $name($($arg: $type),*) $(-> $result)? {
+            match backend() {
+                _ => $kernel(portable::Portable, $($arg),*),
+            }
+        }
+    )*};
+}
+
+dispatch! {
+    fn ntt_forward = ntt::forward: (x: &mut [f64], m: Modulus, twiddles: &Twiddles);
+    fn ntt_inverse = ntt::inverse: (x: &mut [f64], m: Modulus, twiddles: &Twiddles, inverse_n: f64);
+    fn add = pointwise::add: (m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]);
+    fn add_assign = pointwise::add_assign: (m: Modulus, a: &mut [f64], b: &[f64]);
+    fn sub = pointwise::sub: (m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]);
+    fn sub_assign = pointwise::sub_assign: (m: Modulus, a: &mut [f64], b: &[f64]);
+    fn mul = pointwise::mul: (m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]);
+    fn mul_assign = pointwise::mul_assign: (m: Modulus, a: &mut [f64], b: &[f64]);
+    fn mul_add_many = pointwise::mul_add_many: (m: Modulus, acc: &mut [f64], pairs: &[(&[f64], &[f64])]);
+    fn mul_scalar_assign = pointwise::mul_scalar_assign: (m: Modulus, a: &mut [f64], w: f64);
+    fn mul_scalar_add_assign = pointwise::mul_scalar_add_assign: (m: Modulus, acc: &mut [f64], a: &[f64], w: f64);
+    fn sub_mul_scalar_assign = pointwise::sub_mul_scalar_assign: (m: Modulus, a: &mut [f64], b: &[f64], w: f64);
+    fn reduce_assign = pointwise::reduce_assign: (m: Modulus, a: &mut [f64]);
+    fn embed_reduce = pointwise::embed_reduce: (m: Modulus, a: &mut [f64]);
+    fn survey = pointwise::survey: (a: &[f64]) -> Survey;
+    fn convert = conversion::convert: (c: &BaseConverter, src: &[&[f64]], dst: &mut [&mut [f64]], scratch: &mut [f64]);
+}

@@ -1,0 +1,209 @@
+//! Element-wise kernels. Operands are reduced, |r| ≤ 2p/3, unless said otherwise; results are.
+
+use super::field::Residues;
+use super::instructions::Simd;
+use crate::Modulus;
+
+/// The widest vector.
+const WIDEST: usize = 8;
+
+/// The first `LANES` elements of a slice that may be shorter, filled up with zeros.
+#[inline(always)]
+fn load_tail<S: Simd>(s: S, src: &[f64]) -> S::Vector {
+    let mut full = [0.0; WIDEST];
+    full[..src.len()].copy_from_slice(src);
+    s.load(&full)
+}
+
+#[inline(always)]
+fn store_tail<S: Simd>(s: S, dst: &mut [f64], v: S::Vector) {
+    let mut full = [0.0; WIDEST];
+    s.store(&mut full, v);
+    dst.copy_from_slice(&full[..dst.len()]);
+}
+
+/// a = f(a).
+#[inline(always)]
+fn update<S: Simd>(s: S, a: &mut [f64], f: impl Fn(S::Vector) -> S::Vector) {
+    let mut chunks = a.chunks_exact_mut(S::LANES);
+    for x in &mut chunks {
+        let v = f(s.load(x));
+        s.store(x, v);
+    }
+    let tail = chunks.into_remainder();
+    if !tail.is_empty() {
+        let v = f(load_tail(s, tail));
+        store_tail(s, tail, v);
+    }
+}
+
+/// a = f(a, b).
+#[inline(always)]
+fn update_with<S: Simd>(s: S, a: &mut [f64], b: &[f64], f: impl Fn(S::Vector, S::Vector) -> S::Vector) {
+    let mut chunks = a.chunks_exact_mut(S::LANES);
+    let others = b.chunks_exact(S::LANES);
+    let other_tail = others.remainder();
+    for (x, y) in (&mut chunks).zip(others) {
+        let v = f(s.load(x), s.load(y));
+        s.store(x, v);
+    }
+    let tail = chunks.into_remainder();
+    if !tail.is_empty() {
+        let v = f(load_tail(s, tail), load_tail(s, other_tail));
+        store_tail(s, tail, v);
+    }
+}
+
+/// dst = f(a, b).
+#[inline(always)]
+fn combine<S: Simd>(s: S, dst: &mut [f64], a: &[f64], b: &[f64], f: impl Fn(S::Vector, S::Vector) -> S::Vector) {
+    let mut chunks = dst.chunks_exact_mut(S::LANES);
+    let (left, right) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES));
+    let (left_tail, right_tail) = (left.remainder(), right.remainder());
+    for ((d, x), y) in (&mut chunks).zip(left).zip(right) {
+        s.store(d, f(s.load(x), s.load(y)));
+    }
+    let tail = chunks.into_remainder();
+    if !tail.is_empty() {
+        store_tail(s, tail, f(load_tail(s, left_tail), load_tail(s, right_tail)));
+    }
+}
+
+// Sums and differences: |a ± b| ≤ 4p/3 < 2^51, reduced to just above p/2.
+
+#[inline(always)]
+pub(crate) fn add<S: Residues>(s: S, m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]) {
+    let m = s.field(m);
+    combine(s, dst, a, b, |x, y| s.reduce(&m, s.add(x, y)));
+}
+
+#[inline(always)]
+pub(crate) fn add_assign<S: Residues>(s: S, m: Modulus, a: &mut [f64], b: &[f64]) {
+    let m = s.field(m);
+    update_with(s, a, b, |x, y| s.reduce(&m, s.add(x, y)));
+}
+
+#[inline(always)]
+pub(crate) fn sub<S: Residues>(s: S, m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]) {
+    let m = s.field(m);
+    combine(s, dst, a, b, |x, y| s.reduce(&m, s.sub(x, y)));
+}
+
+#[inline(always)]
+pub(crate) fn sub_assign<S: Residues>(s: S, m: Modulus, a: &mut [f64], b: &[f64]) {
+    let m = s.field(m);
+    update_with(s, a, b, |x, y| s.reduce(&m, s.sub(x, y)));
+}
+
+// Products: A·B ≤ 4/9, so at most (1/2 + 1/9)p < 2p/3.
+
+#[inline(always)]
+pub(crate) fn mul<S: Residues>(s: S, m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]) {
+    let m = s.field(m);
+    combine(s, dst, a, b, |x, y| s.mul_mod(&m, x, y));
+}
+
+#[inline(always)]
+pub(crate) fn mul_assign<S: Residues>(s: S, m: Modulus, a: &mut [f64], b: &[f64]) {
+    let m = s.field(m);
+    update_with(s, a, b, |x, y| s.mul_mod(&m, x, y));
+}
+
+/// By a balanced scalar: at most (1/2 + ε·2/3)p < 0.57p.
+#[inline(always)]
+pub(crate) fn mul_scalar_assign<S: Residues>(s: S, m: Modulus, a: &mut [f64], w: f64) {
+    let (w, m) = (s.splat(m.balanced(w)), s.field(m));
+    let w = s.factor(&m, w);
+    update(s, a, |x| s.mul_factor(&m, x, w));
+}
+
+/// The sum before its reduction is at most (2/3 + 0.57)p.
+#[inline(always)]
+pub(crate) fn mul_scalar_add_assign<S: Residues>(s: S, m: Modulus, acc: &mut [f64], a: &[f64], w: f64) {
+    let (w, m) = (s.splat(m.balanced(w)), s.field(m));
+    let w = s.factor(&m, w);
+    update_with(s, acc, a, |sum, x| s.reduce(&m, s.add(sum, s.mul_factor(&m, x, w))));
+}
+
+/// The difference is at most 4p/3, the result at most (1/2 + ε·4/3)p < 0.63p.
+#[inline(always)]
+pub(crate) fn sub_mul_scalar_assign<S: Residues>(s: S, m: Modulus, a: &mut [f64], b: &[f64], w: f64) {
+    let (w, m) = (s.splat(m.balanced(w)), s.field(m));
+    let w = s.factor(&m, w);
+    update_with(s, a, b, |x, y| s.mul_factor(&m, s.sub(x, y), w));
+}
+
+/// Any |a| ≤ 2^53 with |a| < 2^51·p.
+#[inline(always)]
+pub(crate) fn reduce_assign<S: Residues>(s: S, m: Modulus, a: &mut [f64]) {
+    let m = s.field(m);
+    update(s, a, |x| s.reduce(&m, x));
+}
+
+/// Products added between two reductions: the sum stays at most (2/3 + 8·0.62)p < 2^53.
+const LAZY_PRODUCTS: usize = 8;
+
+#[inline(always)]
+pub(crate) fn mul_add_many<S: Residues>(s: S, m: Modulus, acc: &mut [f64], pairs: &[(&[f64], &[f64])]) {
+    let m = s.field(m);
+    let (width, whole) = (4 * S::LANES, acc.len() / (4 * S::LANES) * 4 * S::LANES);
+    for some in pairs.chunks(LAZY_PRODUCTS) {
+        for (start, out) in (0..whole).step_by(width).zip(acc.chunks_exact_mut(width)) {
+            // Four independent vectors hide the latency of the products.
+            let mut sums = [s.splat(0.0); 4];
+            for (k, sum) in sums.iter_mut().enumerate() {
+                *sum = s.load(&out[k * S::LANES..]);
+            }
+            for (a, b) in some {
+                let (a, b) = (&a[start..start + width], &b[start..start + width]);
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    let at = k * S::LANES..(k + 1) * S::LANES;
+                    *sum = s.add(*sum, s.mul_mod(&m, s.load(&a[at.clone()]), s.load(&b[at])));
+                }
+            }
+            for (k, sum) in sums.iter().enumerate() {
+                s.store(&mut out[k * S::LANES..], s.reduce(&m, *sum));
+            }
+        }
+        for start in (whole..acc.len()).step_by(S::LANES) {
+            let end = acc.len().min(start + S::LANES);
+            let mut sum = load_tail(s, &acc[start..end]);
+            for (a, b) in some {
+                sum = s.add(sum, s.mul_mod(&m, load_tail(s, &a[start..end]), load_tail(s, &b[start..end])));
+            }
+            store_tail(s, &mut acc[start..end], s.reduce(&m, sum));
+        }
+    }
+}
+
+/// One division step for an integer of any magnitude. The quotient q is an integer with 53 bits, within 2u·|q| + 1/2 of a/p,
+/// so a − q·p has magnitude at most p/2 + 2u·|a|; it is a multiple of q's last place, so the fused operation is exact.
+#[inline(always)]
+pub(crate) fn embed_reduce<S: Simd>(s: S, m: Modulus, a: &mut [f64]) {
+    let (p, inverse) = (s.splat(m.p), s.splat(m.inverse));
+    update(s, a, |x| s.neg_mul_add(s.round(s.mul(x, inverse)), p, x));
+}
+
+/// What `embed_f64` must know of its input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Survey {
+    /// The largest |a|.
+    pub(crate) magnitude: f64,
+    /// 0 if every value is a finite integer; otherwise positive or NaN.
+    pub(crate) defect: f64,
+}
+
+#[inline(always)]
+pub(crate) fn survey<S: Simd>(s: S, a: &[f64]) -> Survey {
+    let (mut magnitude, mut defect) = (s.splat(0.0), s.splat(0.0));
+    for chunk in a.chunks(S::LANES) {
+        let x = load_tail(s, chunk);
+        magnitude = s.max(magnitude, s.abs(x));
+        // Infinity minus itself is NaN, which stays in the sum.
+        defect = s.add(defect, s.abs(s.sub(x, s.round(x))));
+    }
+    let (mut magnitudes, mut defects) = ([0.0; WIDEST], [0.0; WIDEST]);
+    s.store(&mut magnitudes, magnitude);
+    s.store(&mut defects, defect);
+    Survey { magnitude: magnitudes.into_iter().fold(0.0, f64::max), defect: defects.into_iter().sum() }
+}
