@@ -120,7 +120,10 @@ def polynomial_relu(z, degree):
     """The polynomial per channel that is closest to ReLU, in the mean square, on the pre-activations z [n,c,h,w]."""
     centre = z.mean((0, 2, 3), keepdims=True)[0]
     width = z.std((0, 2, 3), keepdims=True)[0] + np.float32(1e-6)
-    by_channel = lambda v: v.swapaxes(0, 1).reshape(z.shape[1], -1).astype(np.float64)
+
+    def by_channel(v):
+        return v.swapaxes(0, 1).reshape(z.shape[1], -1).astype(np.float64)
+
     u, target = by_channel((z - centre) / width), by_channel(relu(z)[0])
     powers = u[..., None] ** np.arange(degree + 1)
     normal = powers.swapaxes(1, 2) @ powers
