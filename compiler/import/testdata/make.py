@@ -2,8 +2,8 @@
 
     python make.py
 
-NAME.onnx is a tiny model, NAME.npz its `input` (or `input0`, `input1`) and the `output` that onnxruntime computes, and
-that ONNX's own reference evaluator must confirm. Where a last Softmax follows a value `logits`, that is in NAME.npz too.
+NAME.onnx is a tiny model, NAME.npz its `input` (or `input0`, `input1`) and the `output` that onnxruntime computes,
+and ONNX's own reference evaluator must confirm. Where a last Softmax follows a value `logits`, NAME.npz has it too.
 A model with a batch axis of no size has a second run, `input_batch3` and `output_batch3`. Models in refused/ must give
 an error; where one node is at fault it is named "refused". Random values are seeded by the case's name, so that the
 files are the same every time.
