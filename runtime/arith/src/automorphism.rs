@@ -10,9 +10,9 @@ pub fn galois_element_for_rotation(rotation: Rotation, log_n: LogN) -> u64 {
     let (mut result, mut base, mut e) = (1, 5, rotation.0);
     while e > 0 {
         if e & 1 == 1 {
-            result = result * base & mask;
+            result = (result * base) & mask;
         }
-        base = base * base & mask;
+        base = (base * base) & mask;
         e >>= 1;
     }
     result
@@ -47,7 +47,7 @@ impl Automorphism {
             position[e as usize] = i as u32;
         }
         let g = galois_element as usize;
-        let sources = exponents.iter().map(|&e| position[e as usize * g & (two_n - 1)]).collect();
+        let sources = exponents.iter().map(|&e| position[(e as usize * g) & (two_n - 1)]).collect();
         Ok(Automorphism { galois_element, sources })
     }
 
@@ -76,7 +76,7 @@ impl Automorphism {
         assert_eq!((src.len(), dst.len()), (n, n), "limbs of length N");
         let g = self.galois_element as usize;
         for (i, &c) in src.iter().enumerate() {
-            let target = i * g & (2 * n - 1);
+            let target = (i * g) & (2 * n - 1);
             if target < n {
                 dst[target] = c;
             } else {

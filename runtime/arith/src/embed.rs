@@ -95,7 +95,7 @@ mod tests {
         for bad in [0.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e-300] {
             let mut src = vec![3.0; 21];
             src[17] = bad;
-            assert_eq!(embed_f64(m, &src, &mut vec![0.0; 21]), Err(ArithError::NotAnInteger), "{bad}");
+            assert_eq!(embed_f64(m, &src, &mut [0.0; 21]), Err(ArithError::NotAnInteger), "{bad}");
         }
     }
 

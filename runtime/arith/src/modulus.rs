@@ -29,7 +29,7 @@ impl Modulus {
     }
 
     pub(crate) fn fits(p: u64) -> bool {
-        p % 2 == 1 && p >= 3 && p < 1 << hec_params::PRIME_LIMIT_BITS
+        p % 2 == 1 && (3..1 << hec_params::PRIME_LIMIT_BITS).contains(&p)
     }
 
     /// p.

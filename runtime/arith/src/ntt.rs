@@ -9,10 +9,10 @@ use hec_params::{LogN, is_prime};
 pub struct NttTable {
     log_n: LogN,
     modulus: Modulus,
-    forward: Twiddles,
-    inverse: Twiddles,
+    pub(crate) forward: Twiddles,
+    pub(crate) inverse: Twiddles,
     /// 1/N mod p, balanced.
-    inverse_n: f64,
+    pub(crate) inverse_n: f64,
 }
 
 /// The twiddle factors of one direction, balanced (|w| < p/2).

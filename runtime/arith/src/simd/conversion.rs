@@ -1,6 +1,6 @@
 //! The kernel of base conversion.
 
-use super::field::{Factor, Residues};
+use super::field::Residues;
 use crate::conversion::{BaseConverter, Target};
 
 /// Coefficients converted at a time: the scratch of 20 source primes then fits in the first-level cache.
@@ -67,15 +67,14 @@ fn decompose<S: Residues>(s: S, c: &BaseConverter, src: &[&[f64]], range: std::o
 #[inline(always)]
 fn recombine<S: Residues>(s: S, target: &Target, scratch: &[f64], out: &mut [f64]) {
     let m = s.field(target.modulus);
-    let factor = |w: f64| -> Factor<S::Vector> { s.factor(&m, s.splat(w)) };
     let (y, v) = scratch.split_at(target.cofactors.len() * CONVERSION_BLOCK);
-    let w = factor(target.minus_product);
+    let w = s.factor(&m, s.splat(target.minus_product));
     for (out, v) in out.chunks_exact_mut(S::LANES).zip(v.chunks_exact(S::LANES)) {
         s.store(out, s.mul_factor(&m, s.load(v), w));
     }
     for (ys, ws) in y.chunks(LAZY_TERMS * CONVERSION_BLOCK).zip(target.cofactors.chunks(LAZY_TERMS)) {
         for (y, &w) in ys.chunks_exact(CONVERSION_BLOCK).zip(ws) {
-            let w = factor(w);
+            let w = s.factor(&m, s.splat(w));
             for (out, y) in out.chunks_exact_mut(S::LANES).zip(y.chunks_exact(S::LANES)) {
                 let sum = s.add(s.load(out), s.mul_factor(&m, s.load(y), w));
                 s.store(out, sum);

@@ -4,10 +4,18 @@
 //! generic over it and inlined into one function for each set, which alone enables the set's instructions. Since all sets run
 //! the same operations on every element, in the same order, they give the same bits.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(test)]
+mod bounds;
 mod conversion;
 mod field;
 mod instructions;
 mod ntt;
+#[cfg(test)]
+mod parity;
 mod pointwise;
 mod portable;
 
@@ -15,7 +23,6 @@ use crate::conversion::BaseConverter;
 use crate::ntt::Twiddles;
 use crate::{Backend, Modulus, backend};
 pub(crate) use conversion::CONVERSION_BLOCK;
-use instructions::Simd;
 pub(crate) use pointwise::Survey;
 
 macro_rules! dispatch {
@@ -23,6 +30,20 @@ macro_rules! dispatch {
         #[inline]
         pub(crate) fn $name($($arg: $type),*) $(-> $result)? {
             match backend() {
+                #[cfg(target_arch = "x86_64")]
+                Backend::Avx512 => {
+                    #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+                    fn run(s: avx512::Avx512, $($arg: $type),*) $(-> $result)? { $kernel(s, $($arg),*) }
+                    // SAFETY: `backend` only returns what `Backend::available` found the processor to have.
+                    unsafe { run(avx512::Avx512::new(), $($arg),*) }
+                }
+                #[cfg(target_arch = "x86_64")]
+                Backend::Avx2 => {
+                    #[target_feature(enable = "avx2,fma")]
+                    fn run(s: avx2::Avx2, $($arg: $type),*) $(-> $result)? { $kernel(s, $($arg),*) }
+                    // SAFETY: as above.
+                    unsafe { run(avx2::Avx2::new(), $($arg),*) }
+                }
                 _ => $kernel(portable::Portable, $($arg),*),
             }
         }

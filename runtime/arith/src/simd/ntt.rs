@@ -162,22 +162,28 @@ impl<S: Residues, const TIGHT: bool> Forward<'_, S, TIGHT> {
     /// Three levels on eight vectors. Tight: from B ≤ 3 to at most 1/2 + 3/2 + ε(B + 1.3 + 1.9) < 3.
     #[inline(always)]
     fn three_levels(&self, r: &mut [S::Vector; 8], factors: &[Factor<S::Vector>; 7]) {
-        let (s, m) = (self.s, self.field);
-        let butterfly = |r: &mut [S::Vector; 8], i: usize, j: usize, u: S::Vector, w: Factor<S::Vector>| {
-            let v = s.mul_factor(m, r[j], w);
-            r[i] = s.add(u, v);
-            r[j] = s.sub(u, v);
-        };
+        if TIGHT {
+            for u in &mut r[..4] {
+                *u = self.s.reduce(self.field, *u);
+            }
+        }
         for i in 0..4 {
-            let u = if TIGHT { s.reduce(m, r[i]) } else { r[i] };
-            butterfly(r, i, i + 4, u, factors[0]);
+            self.butterfly(r, i, i + 4, factors[0]);
         }
         for i in [0, 1, 4, 5] {
-            butterfly(r, i, i + 2, r[i], factors[1 + i / 4]);
+            self.butterfly(r, i, i + 2, factors[1 + i / 4]);
         }
         for i in [0, 2, 4, 6] {
-            butterfly(r, i, i + 1, r[i], factors[3 + i / 2]);
+            self.butterfly(r, i, i + 1, factors[3 + i / 2]);
         }
+    }
+
+    // A method: a closure would not be sure to be inlined, and outside the kernel the instructions are not enabled.
+    #[inline(always)]
+    fn butterfly(&self, r: &mut [S::Vector; 8], i: usize, j: usize, w: Factor<S::Vector>) {
+        let (u, v) = (r[i], self.s.mul_factor(self.field, r[j], w));
+        r[i] = self.s.add(u, v);
+        r[j] = self.s.sub(u, v);
     }
 }
 
@@ -333,22 +339,23 @@ impl<S: Residues, const TIGHT: bool> Inverse<'_, S, TIGHT> {
     /// B ≤ 2 to 1 + 4εB.
     #[inline(always)]
     fn three_levels<const UPPER: bool>(&self, r: &mut [S::Vector; 8], factors: &[Factor<S::Vector>; 7]) {
-        let (s, m) = (self.s, self.field);
-        let butterfly = |r: &mut [S::Vector; 8], i: usize, j: usize, w: Factor<S::Vector>, reduced: bool| {
-            let (u, v) = (r[i], r[j]);
-            let sum = s.add(u, v);
-            r[i] = if reduced { s.reduce(m, sum) } else { sum };
-            r[j] = s.mul_factor(m, s.sub(u, v), w);
-        };
         for i in [0, 2, 4, 6] {
-            butterfly(r, i, i + 1, factors[3 + i / 2], TIGHT && !UPPER);
+            self.butterfly(r, i, i + 1, factors[3 + i / 2], TIGHT && !UPPER);
         }
         for i in [0, 1, 4, 5] {
-            butterfly(r, i, i + 2, factors[1 + i / 4], TIGHT && UPPER);
+            self.butterfly(r, i, i + 2, factors[1 + i / 4], TIGHT && UPPER);
         }
         for i in 0..4 {
-            butterfly(r, i, i + 4, factors[0], if TIGHT { !UPPER } else { i < 2 });
+            self.butterfly(r, i, i + 4, factors[0], if TIGHT { !UPPER } else { i < 2 });
         }
+    }
+
+    #[inline(always)]
+    fn butterfly(&self, r: &mut [S::Vector; 8], i: usize, j: usize, w: Factor<S::Vector>, reduced: bool) {
+        let (s, m, u, v) = (self.s, self.field, r[i], r[j]);
+        let sum = s.add(u, v);
+        r[i] = if reduced { s.reduce(m, sum) } else { sum };
+        r[j] = s.mul_factor(m, s.sub(u, v), w);
     }
 }
 

@@ -196,8 +196,11 @@ pub(crate) struct Survey {
 #[inline(always)]
 pub(crate) fn survey<S: Simd>(s: S, a: &[f64]) -> Survey {
     let (mut magnitude, mut defect) = (s.splat(0.0), s.splat(0.0));
-    for chunk in a.chunks(S::LANES) {
-        let x = load_tail(s, chunk);
+    let chunks = a.chunks_exact(S::LANES);
+    let tail = load_tail(s, chunks.remainder());
+    // The tail is looked at last, in the same way.
+    for i in 0..=chunks.len() {
+        let x = if i < chunks.len() { s.load(&a[i * S::LANES..]) } else { tail };
         magnitude = s.max(magnitude, s.abs(x));
         // Infinity minus itself is NaN, which stays in the sum.
         defect = s.add(defect, s.abs(s.sub(x, s.round(x))));
