@@ -7,12 +7,14 @@
 mod function;
 mod graph;
 mod infer;
+mod interpret;
 mod linear;
 mod shape;
 
 pub use function::Function;
 pub use graph::{ClientOp, Constants, Graph, Node, Op, Output};
 pub use infer::ShapeError;
+pub use interpret::InterpretError;
 pub use linear::{ConvAttributes, LinearStep, Window};
 pub use shape::{Shape, Tensor};
 
