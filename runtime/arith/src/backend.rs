@@ -20,19 +20,24 @@ impl Backend {
     pub fn available() -> &'static [Backend] {
         static AVAILABLE: OnceLock<Vec<Backend>> = OnceLock::new();
         AVAILABLE.get_or_init(|| {
-            let mut found = vec![Backend::Portable];
-            #[cfg(target_arch = "x86_64")]
-            {
-                let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-                if avx2 {
-                    found.push(Backend::Avx2);
-                }
-                if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-                    found.push(Backend::Avx512);
-                }
-            }
-            found
+            let all = [Backend::Portable, Backend::Avx2, Backend::Avx512];
+            all.into_iter().filter(|b| b.is_supported()).collect()
         })
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn is_supported(self) -> bool {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        match self {
+            Backend::Portable => true,
+            Backend::Avx2 => avx2,
+            Backend::Avx512 => avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq"),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_supported(self) -> bool {
+        self == Backend::Portable
     }
 
     fn named(name: &str) -> Option<Backend> {

@@ -1,4 +1,5 @@
 //! Every public operation against its definition in integers, on every backend of the machine.
+#![allow(clippy::unwrap_used)]
 
 use hec_arith::*;
 use hec_params::{LogN, Rotation, nearest_ntt_prime};
@@ -294,10 +295,10 @@ fn base_conversion_is_exact() {
             for (limb, &q) in dst.iter().zip(&to) {
                 let m = Modulus::new(q);
                 assert_reduced(limb, m, "conversion");
-                for j in 0..n {
+                for (j, &converted) in limb.iter().enumerate() {
                     let residues: Vec<u64> = moduli.iter().zip(&src).map(|(m, limb)| m.to_u64(limb[j])).collect();
                     let expected = centred_residue(&residues, sources, q);
-                    assert_eq!(m.to_u64(limb[j]), expected, "{backend:?} {sources:?} to {q}, element {j}");
+                    assert_eq!(m.to_u64(converted), expected, "{backend:?} {sources:?} to {q}, element {j}");
                 }
             }
         });

@@ -1,19 +1,17 @@
-//! The kernels run on bounds: a proof, by execution, that no operation of a transform leaves its exact range.
+//! The kernels run on bounds: a proof, by execution, that no operation leaves its exact range.
 //!
 //! The kernels have no branch on data, so that running one with [`Bound`] in place of an instruction set, every element being
 //! the bound of its magnitude, checks the worst case of all inputs at once.
 
 use super::field::{Factor, Field, Residues};
 use super::instructions::Simd;
-use super::ntt;
-use crate::{NttTable, REDUCED};
+use super::{conversion, ntt, pointwise};
+use crate::{BaseConverter, Modulus, NttTable, REDUCED};
 use hec_params::{LogN, nearest_ntt_prime};
 
 /// An instruction set whose vector is one bound on a magnitude.
 #[derive(Clone, Copy)]
-struct Bound {
-    p: f64,
-}
+struct Bound;
 
 impl Simd for Bound {
     const LANES: usize = 1;
@@ -66,41 +64,93 @@ impl Simd for Bound {
 }
 
 impl Residues for Bound {
-    fn reduce(self, _: &Field<f64>, a: f64) -> f64 {
-        assert!(a <= 2f64.powi(53) && a / self.p < 2f64.powi(51), "reduction of {a}");
-        self.p * 0.5 + a * 2f64.powi(-53)
+    fn reduce(self, m: &Field<f64>, a: f64) -> f64 {
+        assert!(a <= 2f64.powi(53) && a / m.p < 2f64.powi(51), "reduction of {a}");
+        m.p * 0.5 + a * 2f64.powi(-53)
     }
-    fn mul_factor(self, _: &Field<f64>, a: f64, _: Factor<f64>) -> f64 {
-        assert!(a < 2f64.powi(52), "a factor's operand is {a} = {}p", a / self.p);
-        self.p * (0.5 + a * 0.75 * 2f64.powi(-53))
+    fn mul_factor(self, m: &Field<f64>, a: f64, _: Factor<f64>) -> f64 {
+        assert!(a < 2f64.powi(52), "a factor's operand is {a} = {}p", a / m.p);
+        m.p * (0.5 + a * 0.75 * 2f64.powi(-53))
+    }
+    fn mul_mod(self, m: &Field<f64>, a: f64, b: f64) -> f64 {
+        assert!(a / m.p * b < 2f64.powi(51), "a product of {a} and {b}");
+        m.p * (0.5 + a / m.p * b * 2f64.powi(-52))
+    }
+}
+
+/// The largest prime below `limit` that has a transform of the degree.
+fn largest_prime(limit: u64, log_n: LogN) -> u64 {
+    let mut taken = vec![];
+    loop {
+        let p = nearest_ntt_prime(limit as f64, log_n, &taken).unwrap();
+        if p < limit {
+            return p;
+        }
+        taken.push(p);
+    }
+}
+
+fn assert_reduced(x: &[f64], p: u64, what: &str) {
+    let worst = x.iter().fold(0.0, |a: f64, &b| a.max(b)) / p as f64;
+    assert!(worst > 0.0 && worst <= REDUCED, "{what} modulo {p}: {worst}");
+}
+
+#[test]
+fn transforms() {
+    for log_n in (6..=17).map(LogN) {
+        // The largest primes of the tight and of the roomy kernels, and a small one.
+        for limit in [1u64 << 50, 1 << 48, 1 << 30] {
+            let p = largest_prime(limit, log_n);
+            let table = NttTable::new(log_n, p).unwrap();
+            let reduced = vec![REDUCED * p as f64; log_n.degree()];
+            let mut x = reduced.clone();
+            ntt::forward(Bound, &mut x, table.modulus(), &table.forward);
+            assert_reduced(&x, p, &format!("forward {log_n:?}"));
+            let mut x = reduced;
+            ntt::inverse(Bound, &mut x, table.modulus(), &table.inverse, table.inverse_n);
+            assert_reduced(&x, p, &format!("inverse {log_n:?}"));
+        }
     }
 }
 
 #[test]
-fn transforms_stay_exact_in_the_worst_case() {
-    for log_n in (6..=17).map(LogN) {
-        // The largest primes of the tight and of the roomy kernels, and a small one.
-        for (limit, tight) in [(1u64 << 50, true), (1 << 48, false), (1 << 30, false)] {
-            let p = (0..4)
-                .scan(vec![], |taken, _| {
-                    let p = nearest_ntt_prime(limit as f64, log_n, taken)?;
-                    taken.push(p);
-                    Some(p)
-                })
-                .find(|&p| p < limit)
-                .unwrap();
-            assert_eq!(p < 1 << 48, !tight);
-            let table = NttTable::new(log_n, p).unwrap();
-            let bound = Bound { p: p as f64 };
-            for direction in ["forward", "inverse"] {
-                let mut x = vec![REDUCED * p as f64; log_n.degree()];
-                match direction {
-                    "forward" => ntt::forward(bound, &mut x, table.modulus(), &table.forward),
-                    _ => ntt::inverse(bound, &mut x, table.modulus(), &table.inverse, table.inverse_n),
-                }
-                let worst = x.iter().fold(0.0, |a: f64, &b| a.max(b)) / p as f64;
-                assert!(worst <= REDUCED, "{direction} {log_n:?} {p}: {worst}");
-            }
-        }
+fn element_wise() {
+    for limit in [1u64 << 50, 1 << 30] {
+        let p = largest_prime(limit, LogN(4));
+        let m = Modulus::new(p);
+        let limb = vec![REDUCED * m.p; 9];
+        let check = |what: &str, f: &dyn Fn(&mut [f64])| {
+            let mut x = limb.clone();
+            f(&mut x);
+            assert_reduced(&x, p, what);
+        };
+        check("add", &|x| pointwise::add_assign(Bound, m, x, &limb));
+        check("sub", &|x| pointwise::sub_assign(Bound, m, x, &limb));
+        check("mul", &|x| pointwise::mul_assign(Bound, m, x, &limb));
+        check("mul_add_many", &|x| pointwise::mul_add_many(Bound, m, x, &[(&limb[..], &limb[..]); 17]));
+        check("mul_scalar", &|x| pointwise::mul_scalar_assign(Bound, m, x, 3.0));
+        check("mul_scalar_add", &|x| pointwise::mul_scalar_add_assign(Bound, m, x, &limb, 3.0));
+        check("sub_mul_scalar", &|x| pointwise::sub_mul_scalar_assign(Bound, m, x, &limb, 3.0));
+        check("reduce", &|x| {
+            x.fill(2f64.powi(53));
+            pointwise::reduce_assign(Bound, m, x)
+        });
     }
+}
+
+#[test]
+fn base_conversion_from_many_primes() {
+    let mut primes: Vec<u64> = vec![];
+    for _ in 0..31 {
+        primes.push(nearest_ntt_prime(2f64.powi(50) * 0.9999, LogN(12), &primes).unwrap());
+    }
+    let to = [primes[30], largest_prime(1 << 30, LogN(12))];
+    let converter = BaseConverter::new(&primes[..30], &to).unwrap();
+    let limbs: Vec<Vec<f64>> = primes[..30].iter().map(|&p| vec![REDUCED * p as f64; 5]).collect();
+    let src: Vec<&[f64]> = limbs.iter().map(Vec::as_slice).collect();
+    let (mut x, mut y) = (vec![0.0; 5], vec![0.0; 5]);
+    let mut scratch = vec![0.0; 31 * conversion::CONVERSION_BLOCK];
+    conversion::convert(Bound, &converter, &src, &mut [&mut x, &mut y], &mut scratch);
+    assert_reduced(&x, to[0], "conversion");
+    assert_reduced(&y, to[1], "conversion");
 }

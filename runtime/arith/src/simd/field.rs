@@ -12,7 +12,7 @@ use crate::modulus::ROUND;
 /// A modulus in every lane.
 #[derive(Clone, Copy)]
 pub(crate) struct Field<V> {
-    p: V,
+    pub(super) p: V,
     inverse: V,
     round: V,
 }

@@ -193,11 +193,10 @@ pub(crate) fn inverse<S: Residues>(s: S, x: &mut [f64], m: Modulus, twiddles: &T
         return small_inverse(x, m, twiddles, inverse_n);
     }
     let field = &s.field(m);
-    let inverse_n = s.factor(field, s.splat(inverse_n));
     if m.p < ROOMY_BELOW {
-        Inverse::<S, false> { s, field, twiddles, inverse_n }.run(x);
+        Inverse::<S, false> { s, modulus: m, field, twiddles, inverse_n }.run(x);
     } else {
-        Inverse::<S, true> { s, field, twiddles, inverse_n }.run(x);
+        Inverse::<S, true> { s, modulus: m, field, twiddles, inverse_n }.run(x);
     }
 }
 
@@ -205,7 +204,9 @@ struct Inverse<'a, S: Residues, const TIGHT: bool> {
     s: S,
     field: &'a Field<S::Vector>,
     twiddles: &'a Twiddles,
-    inverse_n: Factor<S::Vector>,
+    modulus: Modulus,
+    /// 1/N mod p.
+    inverse_n: f64,
 }
 
 impl<S: Residues, const TIGHT: bool> Inverse<'_, S, TIGHT> {
@@ -229,9 +230,17 @@ impl<S: Residues, const TIGHT: bool> Inverse<'_, S, TIGHT> {
         self.ascend(x, cached, whole, first_node * (whole / cached));
         if odd {
             self.radix2(x);
+        } else if x.len() == 64 {
+            self.scale(x);
         }
+    }
+
+    /// The factor 1/N, where there is no pass at the root to apply it.
+    #[inline(always)]
+    fn scale(&self, x: &mut [f64]) {
+        let w = self.s.factor(self.field, self.s.splat(self.inverse_n));
         for x in x.chunks_exact_mut(S::LANES) {
-            let scaled = self.s.mul_factor(self.field, self.s.load(x), self.inverse_n);
+            let scaled = self.s.mul_factor(self.field, self.s.load(x), w);
             self.s.store(x, scaled);
         }
     }
@@ -243,8 +252,12 @@ impl<S: Residues, const TIGHT: bool> Inverse<'_, S, TIGHT> {
         while t < to {
             t *= 4;
             node /= 4;
-            for (i, range) in x.chunks_exact_mut(t).enumerate() {
-                self.radix4(range, node + i);
+            if node == 1 {
+                self.radix4::<true>(x, 1);
+            } else {
+                for (i, range) in x.chunks_exact_mut(t).enumerate() {
+                    self.radix4::<false>(range, node + i);
+                }
             }
         }
     }
@@ -254,24 +267,34 @@ impl<S: Residues, const TIGHT: bool> Inverse<'_, S, TIGHT> {
         self.s.factor(self.field, self.s.splat(self.twiddles.nodes[k]))
     }
 
-    /// The root level. From B ≤ 1.6 to 2B.
+    /// The factors 1/N and w/N, w that of the root.
+    #[inline(always)]
+    fn root(&self) -> (Factor<S::Vector>, Factor<S::Vector>) {
+        let w = self.modulus.mul(self.twiddles.nodes[1], self.inverse_n);
+        let (scale, w) = (self.s.splat(self.inverse_n), self.s.splat(w));
+        (self.s.factor(self.field, scale), self.s.factor(self.field, w))
+    }
+
+    /// The root level, and 1/N. Tight: B is reduced to 1/2. From B to 1/2 + 2εB.
     #[inline(always)]
     fn radix2(&self, x: &mut [f64]) {
-        let (s, w) = (self.s, self.node(1));
+        let (s, m, (scale, w)) = (self.s, self.field, self.root());
         let (low, high) = x.split_at_mut(x.len() / 2);
         for (a, b) in low.chunks_exact_mut(S::LANES).zip(high.chunks_exact_mut(S::LANES)) {
             let (u, v) = (s.load(a), s.load(b));
-            s.store(a, s.reduce(self.field, s.add(u, v)));
-            s.store(b, s.mul_factor(self.field, s.sub(u, v), w));
+            let (u, v) = if TIGHT { (s.reduce(m, u), s.reduce(m, v)) } else { (u, v) };
+            s.store(a, s.mul_factor(m, s.add(u, v), scale));
+            s.store(b, s.mul_factor(m, s.sub(u, v), w));
         }
     }
 
     /// Two levels at node `k`. Tight: the first level's sums are reduced; from B ≤ 1.6 to 1 + 4εB ≤ 1.6.
-    /// Roomy: the sum of all four is reduced; from B ≤ 2 to 1 + 4εB.
+    /// Roomy: the sum of all four is reduced; from B ≤ 2 to 1 + 4εB. At the `ROOT`, 1/N reduces every result.
     #[inline(always)]
-    fn radix4(&self, x: &mut [f64], k: usize) {
+    fn radix4<const ROOT: bool>(&self, x: &mut [f64], k: usize) {
         let (s, m) = (self.s, self.field);
-        let (w1, w2, w3) = (self.node(k), self.node(2 * k), self.node(2 * k + 1));
+        let (scale, w1) = if ROOT { self.root() } else { (self.node(k), self.node(k)) };
+        let (w2, w3) = (self.node(2 * k), self.node(2 * k + 1));
         let (low, high) = x.split_at_mut(x.len() / 2);
         let (x0, x1) = low.split_at_mut(low.len() / 2);
         let (x2, x3) = high.split_at_mut(high.len() / 2);
@@ -287,9 +310,14 @@ impl<S: Residues, const TIGHT: bool> Inverse<'_, S, TIGHT> {
                 let (v0, v2) = if TIGHT { (s.reduce(m, v0), s.reduce(m, v2)) } else { (v0, v2) };
                 let v1 = s.mul_factor(m, s.sub(u0, u1), w2);
                 let v3 = s.mul_factor(m, s.sub(u2, u3), w3);
-                let sum = s.add(v0, v2);
-                s.store(&mut x0[at.clone()], if TIGHT { sum } else { s.reduce(m, sum) });
-                s.store(&mut x1[at.clone()], s.add(v1, v3));
+                let (y0, y1) = (s.add(v0, v2), s.add(v1, v3));
+                let (y0, y1) = if ROOT {
+                    (s.mul_factor(m, y0, scale), s.mul_factor(m, y1, scale))
+                } else {
+                    (if TIGHT { y0 } else { s.reduce(m, y0) }, y1)
+                };
+                s.store(&mut x0[at.clone()], y0);
+                s.store(&mut x1[at.clone()], y1);
                 s.store(&mut x2[at.clone()], s.mul_factor(m, s.sub(v0, v2), w1));
                 s.store(&mut x3[at], s.mul_factor(m, s.sub(v1, v3), w1));
             }
