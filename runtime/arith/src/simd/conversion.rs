@@ -6,6 +6,9 @@ use crate::conversion::{BaseConverter, Target};
 /// Coefficients converted at a time: the scratch of 20 source primes then fits in the first-level cache.
 pub(crate) const CONVERSION_BLOCK: usize = 128;
 
+/// Vectors converted together, to hide the latency of a product.
+const INTERLEAVED: usize = 4;
+
 /// Residues added between two reductions: at most 8·0.6q + 0.6q < 2^53.
 const LAZY_TERMS: usize = 8;
 
@@ -21,10 +24,10 @@ pub(crate) fn convert<S: Residues>(
     let n = src[0].len();
     for start in (0..n).step_by(CONVERSION_BLOCK) {
         let end = n.min(start + CONVERSION_BLOCK);
-        let len = (end - start).next_multiple_of(S::LANES);
+        let len = (end - start).next_multiple_of(INTERLEAVED * S::LANES);
         decompose(s, c, src, start..end, scratch);
         for (target, limb) in c.to.iter().zip(dst.iter_mut()) {
-            // A block is a whole number of vectors; only the last one of an odd-sized limb is padded.
+            // Only the last block of an odd-sized limb needs padding.
             let out = &mut limb[start..end];
             if out.len() == len {
                 recombine(s, target, scratch, out);
@@ -68,21 +71,26 @@ fn decompose<S: Residues>(s: S, c: &BaseConverter, src: &[&[f64]], range: std::o
 fn recombine<S: Residues>(s: S, target: &Target, scratch: &[f64], out: &mut [f64]) {
     let m = s.field(target.modulus);
     let (y, v) = scratch.split_at(target.cofactors.len() * CONVERSION_BLOCK);
-    let w = s.factor(&m, s.splat(target.minus_product));
-    for (out, v) in out.chunks_exact_mut(S::LANES).zip(v.chunks_exact(S::LANES)) {
-        s.store(out, s.mul_factor(&m, s.load(v), w));
-    }
-    for (ys, ws) in y.chunks(LAZY_TERMS * CONVERSION_BLOCK).zip(target.cofactors.chunks(LAZY_TERMS)) {
-        for (y, &w) in ys.chunks_exact(CONVERSION_BLOCK).zip(ws) {
-            let w = s.factor(&m, s.splat(w));
-            for (out, y) in out.chunks_exact_mut(S::LANES).zip(y.chunks_exact(S::LANES)) {
-                let sum = s.add(s.load(out), s.mul_factor(&m, s.load(y), w));
-                s.store(out, sum);
+    let width = INTERLEAVED * S::LANES;
+    for (start, out) in (0..out.len()).step_by(width).zip(out.chunks_exact_mut(width)) {
+        let w = s.factor(&m, s.splat(target.minus_product));
+        let mut sums = [s.splat(0.0); INTERLEAVED];
+        for (v, sum) in v[start..].chunks_exact(S::LANES).zip(&mut sums) {
+            *sum = s.mul_factor(&m, s.load(v), w);
+        }
+        for (ys, ws) in y.chunks(LAZY_TERMS * CONVERSION_BLOCK).zip(target.cofactors.chunks(LAZY_TERMS)) {
+            for (y, &w) in ys.chunks_exact(CONVERSION_BLOCK).zip(ws) {
+                let w = s.factor(&m, s.splat(w));
+                for (y, sum) in y[start..start + width].chunks_exact(S::LANES).zip(&mut sums) {
+                    *sum = s.add(*sum, s.mul_factor(&m, s.load(y), w));
+                }
+            }
+            for sum in &mut sums {
+                *sum = s.reduce(&m, *sum);
             }
         }
-        for out in out.chunks_exact_mut(S::LANES) {
-            let reduced = s.reduce(&m, s.load(out));
-            s.store(out, reduced);
+        for (out, sum) in out.chunks_exact_mut(S::LANES).zip(sums) {
+            s.store(out, sum);
         }
     }
 }
