@@ -1,0 +1,130 @@
+//! The canonical embedding: evaluation at ζ^(5^j), j = 0..n, of a real polynomial of degree below 2n.
+//!
+//! Slots are visited in the orbit of 5, so that the automorphism X ↦ X^(5^r) rotates them by r (Cheon, Kim, Kim, Song
+//! 2017; the transform by stages as in Cheon, Han, Kim, Kim, Song 2018).
+
+use hec_params::Slots;
+use std::f64::consts::TAU;
+
+/// Twiddle factors of the transform on n slots.
+#[derive(Debug)]
+pub(crate) struct SpecialFft {
+    n: usize,
+    /// Stage of length 2, 4, .., n: half as many roots each.
+    stages: Vec<(Vec<f64>, Vec<f64>)>,
+}
+
+impl SpecialFft {
+    pub fn new(slots: Slots) -> Self {
+        let n = slots.0;
+        let stage = |log: u32| {
+            let length = 1usize << log;
+            // 5^j modulo 4·length, as a share of the full turn.
+            let order = 4 * length as u64;
+            let orbit = std::iter::successors(Some(1u64), |&g| Some(g * 5 % order));
+            orbit.take(length / 2).map(|g| root_of_unity(g, order)).unzip()
+        };
+        SpecialFft { n, stages: (1..=n.trailing_zeros()).map(stage).collect() }
+    }
+
+    /// From n complex coefficients (a[k] + i·a[k+n]) to slots, in place.
+    pub fn forward(&self, re: &mut [f64], im: &mut [f64]) {
+        bit_reverse(re);
+        bit_reverse(im);
+        for (wr, wi) in &self.stages {
+            let half = wr.len();
+            for (re, im) in re.chunks_exact_mut(2 * half).zip(im.chunks_exact_mut(2 * half)) {
+                let (ur, vr) = re.split_at_mut(half);
+                let (ui, vi) = im.split_at_mut(half);
+                for j in 0..half {
+                    let (tr, ti) = (vr[j] * wr[j] - vi[j] * wi[j], vr[j] * wi[j] + vi[j] * wr[j]);
+                    (vr[j], vi[j]) = (ur[j] - tr, ui[j] - ti);
+                    (ur[j], ui[j]) = (ur[j] + tr, ui[j] + ti);
+                }
+            }
+        }
+    }
+
+    /// From slots to n complex coefficients, in place.
+    pub fn inverse(&self, re: &mut [f64], im: &mut [f64]) {
+        for (wr, wi) in self.stages.iter().rev() {
+            let half = wr.len();
+            for (re, im) in re.chunks_exact_mut(2 * half).zip(im.chunks_exact_mut(2 * half)) {
+                let (ur, vr) = re.split_at_mut(half);
+                let (ui, vi) = im.split_at_mut(half);
+                for j in 0..half {
+                    let (dr, di) = (ur[j] - vr[j], ui[j] - vi[j]);
+                    (ur[j], ui[j]) = (ur[j] + vr[j], ui[j] + vi[j]);
+                    // Times the conjugate root.
+                    (vr[j], vi[j]) = (dr * wr[j] + di * wi[j], di * wr[j] - dr * wi[j]);
+                }
+            }
+        }
+        bit_reverse(re);
+        bit_reverse(im);
+        let share = 1.0 / self.n as f64;
+        re.iter_mut().chain(im).for_each(|x| *x *= share);
+    }
+}
+
+fn bit_reverse(values: &mut [f64]) {
+    let bits = values.len().trailing_zeros();
+    if bits == 0 {
+        return;
+    }
+    for i in 0..values.len() {
+        let j = i.reverse_bits() >> (usize::BITS - bits);
+        if i < j {
+            values.swap(i, j);
+        }
+    }
+}
+
+/// e^(2πi·k/order), from an angle of at most an eighth of a turn: then sine and cosine lose nothing to the rounding
+/// of 2π. `order` is a multiple of 8.
+fn root_of_unity(k: u64, order: u64) -> (f64, f64) {
+    let octant = order / 8;
+    let (turns, rest) = (k / octant % 8, k % octant);
+    let angle = |steps: u64| (TAU * (steps as f64 / order as f64)).sin_cos();
+    // Odd octants are reached backwards from their end.
+    let (s, c) = if turns % 2 == 0 { angle(rest) } else { angle(octant - rest) };
+    match turns {
+        0 => (c, s),
+        1 => (s, c),
+        2 => (-s, c),
+        3 => (-c, s),
+        4 => (-c, -s),
+        5 => (-s, -c),
+        6 => (s, -c),
+        _ => (c, -s),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equals_direct_evaluation_and_inverts() {
+        let n = 16usize;
+        let fft = SpecialFft::new(Slots(n));
+        let a: Vec<f64> = (0..2 * n).map(|k| ((k * k + 3) % 17) as f64 - 8.0).collect();
+        let (mut re, mut im) = (a[..n].to_vec(), a[n..].to_vec());
+        fft.forward(&mut re, &mut im);
+        let mut power = 1u64;
+        for j in 0..n {
+            let (mut x, mut y) = (0.0, 0.0);
+            for (k, a) in a.iter().enumerate() {
+                let (s, c) = (TAU * ((power * k as u64) % (4 * n as u64)) as f64 / (4 * n) as f64).sin_cos();
+                x += a * c;
+                y += a * s;
+            }
+            assert!((x - re[j]).abs() < 1e-12 && (y - im[j]).abs() < 1e-12, "slot {j}");
+            power = power * 5 % (4 * n as u64);
+        }
+        fft.inverse(&mut re, &mut im);
+        for (k, x) in re.iter().chain(&im).enumerate() {
+            assert!((x - a[k]).abs() < 1e-13, "coefficient {k}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Levels down: rescaling, relinearization and exact drops.
+
+use hec_params::{Level, Scale};
+
+use crate::poly::{Poly, for_each_limb_pair};
+use crate::{Ciphertext, CkksError, Evaluator, KeyName};
+
+impl Evaluator {
+    /// Divide by the primes of the level: a product of canonical scale Δ(ℓ)² gets the canonical scale Δ(ℓ−1), exactly.
+    ///
+    /// # Errors
+    /// [`CkksError::NoLevelLeft`], another key, other parameters.
+    pub fn rescale(&self, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        self.check(a)?;
+        let divider = self.context.rescale(a.level)?;
+        let basis = self.context.basis(a.level);
+        let parts = a.parts.iter().map(|part| divider.divide(&self.context, basis, &part.limbs())).collect();
+        let (level, scale) = self.below(a.level, a.scale)?;
+        Ok(Ciphertext { parts, level, scale, ..*a })
+    }
+
+    /// From three parts to two.
+    ///
+    /// # Errors
+    /// A missing key, not a product, another key, other parameters.
+    pub fn relinearize(&self, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        let (u0, u1) = self.switch_square(a)?;
+        let divider = self.context.mod_down(a.level);
+        let basis = u0.basis();
+        let (c0, c1, _) = a.three_parts()?;
+        let down = |u: &Poly, c: &Poly| {
+            let mut out = divider.divide(&self.context, basis, &u.limbs());
+            out.for_each_limb(&self.context, |k, table, x| {
+                hec_arith::add_assign(table.modulus(), x, c.limb(k));
+            });
+            out
+        };
+        Ok(Ciphertext { parts: vec![down(&u0, c0), down(&u1, c1)], ..*a })
+    }
+
+    /// Relinearize and rescale in one division by P·q(ℓ), which rounds once.
+    ///
+    /// # Errors
+    /// As [`Evaluator::relinearize`] and [`Evaluator::rescale`].
+    pub fn relinearize_rescale(&self, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        self.check(a)?;
+        let divider = self.context.mod_down_rescale(a.level)?;
+        let (mut u0, mut u1) = self.switch_square(a)?;
+        let (c0, c1, _) = a.three_parts()?;
+        let q = c0.basis().q;
+        // P·c vanishes modulo the special primes.
+        for_each_limb_pair(&self.context, &mut u0, &mut u1, |k, table, x0, x1| {
+            if k < q {
+                let (m, p) = (table.modulus(), self.context.special_product(k));
+                hec_arith::mul_scalar_add_assign(m, x0, c0.limb(k), p);
+                hec_arith::mul_scalar_add_assign(m, x1, c1.limb(k), p);
+            }
+        });
+        let parts = [u0, u1].iter().map(|u| divider.divide(&self.context, u.basis(), &u.limbs())).collect();
+        let (level, scale) = self.below(a.level, a.scale)?;
+        Ok(Ciphertext { parts, level, scale, ..*a })
+    }
+
+    /// The same slots at a lower level, at the canonical scale there: drop the primes above level `to` + 1, multiply by
+    /// the integer nearest to Δ(to+1)²/Δ(ℓ), rescale. The integer has about as many bits as the scale, so that its
+    /// rounding changes the slots by a factor of 1 ± 2^−bits only.
+    ///
+    /// # Errors
+    /// [`CkksError::NotCanonical`], [`CkksError::CannotRaise`], another key, other parameters.
+    pub fn adjust(&self, a: &Ciphertext, to: Level) -> Result<Ciphertext, CkksError> {
+        self.check(a)?;
+        self.check_canonical(a)?;
+        if to > a.level {
+            return Err(CkksError::CannotRaise { from: a.level, to });
+        }
+        if to == a.level {
+            return Ok(a.clone());
+        }
+        let above = Level(to.0 + 1);
+        let scale = self.context.scale(above)?;
+        let product = Scale(scale.0 * scale.0);
+        let factor = (scale.0 * (scale.0 / a.scale.0)).round();
+        let q = self.context.basis(above).q;
+        let parts = a.parts.iter().map(|part| part.prefix(q)).collect();
+        let dropped = self.times(&Ciphertext { parts, level: above, ..*a }, factor);
+        self.rescale(&Ciphertext { scale: product, ..dropped })
+    }
+
+    pub(crate) fn check_canonical(&self, a: &Ciphertext) -> Result<(), CkksError> {
+        let canonical = self.context.scale(a.level)?;
+        if a.scale.0.to_bits() == canonical.0.to_bits() {
+            Ok(())
+        } else {
+            Err(CkksError::NotCanonical { level: a.level, scale: a.scale, canonical })
+        }
+    }
+
+    /// Level and scale after a rescale.
+    fn below(&self, level: Level, scale: Scale) -> Result<(Level, Scale), CkksError> {
+        let below = level.below().ok_or(CkksError::NoLevelLeft)?;
+        let canonical = self.context.scale(level)?.0;
+        if scale.0.to_bits() == (canonical * canonical).to_bits() {
+            return Ok((below, self.context.scale(below)?));
+        }
+        // The canonical quotient defines q(ℓ) = Δ(ℓ)²/Δ(ℓ−1).
+        Ok((below, Scale(scale.0 / (canonical * canonical) * self.context.scale(below)?.0)))
+    }
+
+    /// The inner product of the third part with the relinearization key, in QP.
+    fn switch_square(&self, a: &Ciphertext) -> Result<(Poly, Poly), CkksError> {
+        self.check(a)?;
+        let (_, _, c2) = a.three_parts()?;
+        let key = self.keys.get(KeyName::Relinearize, a.level)?;
+        let digits = self.digits(c2, a.level);
+        Ok(key.switching.apply(&self.context, c2, &digits))
+    }
+}

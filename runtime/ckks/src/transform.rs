@@ -1,0 +1,333 @@
+//! Double-hoisted evaluation of a linear plan (Bossuat et al. 2021, section 4).
+//!
+//! Baby rotations stay in QP, so that they cost an inner product and a permutation but no division. Everything up to
+//! the sums of the giant steps is independent from prime to prime: one pass over the primes computes all baby
+//! rotations of one limb, small enough for a cache, and uses them up before the next. Giant rotations are summed in
+//! QP as well, and one division by P·q(ℓ) ends each output.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use hec_params::{Level, Rotation};
+use rayon::prelude::*;
+
+use crate::basis::Digits;
+use crate::encode::embed_integers;
+use crate::keys::EvaluationKey;
+use crate::linear::GiantStep;
+use crate::poly::{Basis, Poly, for_each_limb_pair};
+use crate::{
+    Ciphertext, CkksError, Decomposed, Diagonal, Diagonals, Encoder, Evaluator, Integers, KeyName, LinearPlan,
+};
+
+/// Products whose reduction is shared.
+const PRODUCTS: usize = 8;
+
+/// How many bytes a linear transform may use for diagonals that it encodes and for sums of giant steps. It takes more
+/// passes to stay within; one giant step is always done at once. Baby rotations, of which one limb is held by each
+/// thread, come on top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryBudget(pub usize);
+
+impl Default for MemoryBudget {
+    /// 1 GiB.
+    fn default() -> Self {
+        MemoryBudget(1 << 30)
+    }
+}
+
+/// An input, decomposed if it is rotated.
+#[derive(Clone, Copy)]
+struct Input<'a> {
+    ciphertext: &'a Ciphertext,
+    digits: Option<&'a Digits>,
+}
+
+/// A rotation of one input; rotation 0 has no key.
+struct BabyStep<'a> {
+    input: Input<'a>,
+    key: Option<&'a EvaluationKey>,
+}
+
+/// A diagonal ready for the pass over the primes.
+enum Ready<'a> {
+    Integers(Cow<'a, Integers>),
+    Residues(&'a Poly),
+}
+
+/// A transform at work.
+struct Transform<'a> {
+    evaluator: &'a Evaluator,
+    level: Level,
+    /// QP at the level.
+    basis: Basis,
+    babies: Vec<BabyStep<'a>>,
+}
+
+impl Evaluator {
+    /// Evaluate a linear plan; the result is one level below the inputs, at the canonical scale.
+    ///
+    /// # Errors
+    /// Missing keys, inputs that do not fit the plan, each other or the canonical scale, no level left, whatever
+    /// `diagonals` gives.
+    pub fn linear(
+        &self,
+        plan: &LinearPlan,
+        inputs: &[&Ciphertext],
+        diagonals: &dyn Diagonals,
+        budget: MemoryBudget,
+    ) -> Result<Vec<Ciphertext>, CkksError> {
+        let rotated = plan.rotated_inputs();
+        let mut digits = BTreeMap::new();
+        for (i, input) in inputs.iter().enumerate().filter(|(i, _)| rotated.contains(i)) {
+            self.check(input)?;
+            digits.insert(i, self.digits(input.two_parts()?.1, input.level));
+        }
+        let inputs = inputs.iter().enumerate();
+        let inputs: Vec<_> = inputs.map(|(i, ciphertext)| Input { ciphertext, digits: digits.get(&i) }).collect();
+        self.transform(plan, &inputs, diagonals, budget)
+    }
+
+    /// As [`Evaluator::linear`], for inputs whose decomposition is shared with other operations.
+    ///
+    /// # Errors
+    /// As [`Evaluator::linear`].
+    pub fn linear_decomposed(
+        &self,
+        plan: &LinearPlan,
+        inputs: &[&Decomposed],
+        diagonals: &dyn Diagonals,
+        budget: MemoryBudget,
+    ) -> Result<Vec<Ciphertext>, CkksError> {
+        let inputs: Vec<_> = inputs
+            .iter()
+            .map(|d| Input { ciphertext: &d.ciphertext, digits: Some(&d.digits) })
+            .collect();
+        self.transform(plan, &inputs, diagonals, budget)
+    }
+
+    fn transform(
+        &self,
+        plan: &LinearPlan,
+        inputs: &[Input<'_>],
+        diagonals: &dyn Diagonals,
+        budget: MemoryBudget,
+    ) -> Result<Vec<Ciphertext>, CkksError> {
+        plan.check()?;
+        let level = self.check_inputs(plan, inputs)?;
+        let below = level.below().ok_or(CkksError::NoLevelLeft)?;
+        let names = plan.baby_steps();
+        let babies = names.iter().map(|&(i, baby)| Ok(BabyStep { input: inputs[i], key: self.step_key(baby, level)? }));
+        let babies = babies.collect::<Result<_, CkksError>>()?;
+        let steps = plan.giant_steps(&names);
+        let keys = steps.iter().map(|step| self.step_key(step.giant, level)).collect::<Result<Vec<_>, _>>()?;
+        let basis = self.context.extended_basis(level);
+        let work = Transform { evaluator: self, level, basis, babies };
+        let zero = || (Poly::zero(&self.context, basis), Poly::zero(&self.context, basis));
+        let mut sums: Vec<_> = (0..plan.outputs).map(|_| zero()).collect();
+        for range in work.passes(&steps, budget) {
+            let pass = &steps[range.clone()];
+            let inner = work.inner_sums(pass, &work.encode(pass, diagonals)?);
+            for (i, step) in pass.iter().enumerate() {
+                work.giant_step(keys[range.start + i], &inner, i, &mut sums[step.output]);
+            }
+        }
+        let divider = self.context.mod_down_rescale(level)?;
+        let finish = |(u0, u1): (Poly, Poly)| Ciphertext {
+            key: self.keys.id(),
+            level: below,
+            scale: self.context.parameters().scale(below),
+            parts: [u0, u1].iter().map(|u| divider.divide(&self.context, basis, &u.limbs())).collect(),
+        };
+        Ok(sums.into_iter().map(finish).collect())
+    }
+
+    /// The level of all inputs.
+    fn check_inputs(&self, plan: &LinearPlan, inputs: &[Input<'_>]) -> Result<Level, CkksError> {
+        let Some(first) = inputs.first().filter(|_| inputs.len() == plan.inputs) else {
+            return Err(CkksError::PlanOutOfRange { what: "input", index: plan.inputs, count: inputs.len() });
+        };
+        let level = first.ciphertext.level;
+        for input in inputs {
+            self.check(input.ciphertext)?;
+            input.ciphertext.two_parts()?;
+            if input.ciphertext.level != level {
+                return Err(CkksError::LevelMismatch { left: level, right: input.ciphertext.level });
+            }
+            self.check_canonical(input.ciphertext)?;
+        }
+        Ok(level)
+    }
+
+    fn step_key(&self, rotation: Rotation, level: Level) -> Result<Option<&EvaluationKey>, CkksError> {
+        if rotation.is_zero() { Ok(None) } else { self.keys.get(KeyName::Rotate(rotation), level).map(Some) }
+    }
+}
+
+impl Transform<'_> {
+    fn limb_count(&self) -> usize {
+        self.evaluator.context.limb_count(self.basis)
+    }
+
+    /// Consecutive giant steps that stay within the budget.
+    fn passes(&self, steps: &[GiantStep], budget: MemoryBudget) -> Vec<Range<usize>> {
+        let limb_bytes = self.evaluator.context.degree() * size_of::<f64>();
+        let mut passes: Vec<Range<usize>> = Vec::new();
+        let mut left = 0;
+        for (i, step) in steps.iter().enumerate() {
+            let bytes = (2 * self.limb_count() + step.terms.len()) * limb_bytes;
+            match passes.last_mut() {
+                Some(pass) if bytes <= left => {
+                    pass.end = i + 1;
+                    left -= bytes;
+                }
+                _ => {
+                    passes.push(i..i + 1);
+                    left = budget.0.saturating_sub(bytes);
+                }
+            }
+        }
+        passes
+    }
+
+    /// The diagonals of a pass; values are encoded here.
+    fn encode<'d>(
+        &self,
+        pass: &[GiantStep],
+        diagonals: &'d dyn Diagonals,
+    ) -> Result<BTreeMap<usize, Ready<'d>>, CkksError> {
+        let context = &self.evaluator.context;
+        let encoder = Encoder::new(context);
+        let scale = context.scale(self.level)?;
+        let degree = context.degree();
+        let names: BTreeSet<usize> = pass.iter().flat_map(|step| step.terms.iter().map(|&(_, d)| d)).collect();
+        let names: Vec<usize> = names.into_iter().collect();
+        let ready = |&index: &usize| {
+            let ready = match diagonals.diagonal(index)? {
+                Diagonal::Values(values) => {
+                    Ready::Integers(Cow::Owned(encoder.encode_integers(&values, self.level, scale)?))
+                }
+                Diagonal::Integers(integers) if integers.level != self.level => {
+                    return Err(CkksError::DiagonalLevel { encoded: integers.level, used: self.level });
+                }
+                Diagonal::Residues(plaintext) if plaintext.level != self.level => {
+                    return Err(CkksError::DiagonalLevel { encoded: plaintext.level, used: self.level });
+                }
+                Diagonal::Integers(integers) if integers.coefficients.len() == degree => Ready::Integers(integers),
+                Diagonal::Residues(plaintext)
+                    if plaintext.poly.degree() == degree && plaintext.poly.basis() == self.basis =>
+                {
+                    Ready::Residues(&plaintext.poly)
+                }
+                _ => return Err(CkksError::WrongParameters),
+            };
+            Ok((index, ready))
+        };
+        names.par_iter().map(ready).collect()
+    }
+
+    /// For each prime of QP: the two parts of every giant step's sum, one after the other.
+    fn inner_sums(&self, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<Vec<f64>> {
+        (0..self.limb_count()).into_par_iter().map(|k| self.inner_sums_of_limb(k, pass, diagonals)).collect()
+    }
+
+    fn inner_sums_of_limb(&self, k: usize, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<f64> {
+        let context = &self.evaluator.context;
+        let n = context.degree();
+        let table = context.table(self.basis, k);
+        let m = table.modulus();
+        let babies = self.baby_limbs(k, pass);
+        let mut encoded: Vec<Vec<f64>> = vec![Vec::new(); PRODUCTS];
+        let mut sums = vec![0.0; pass.len() * 2 * n];
+        for (step, sum) in pass.iter().zip(sums.chunks_exact_mut(2 * n)) {
+            let (sum0, sum1) = sum.split_at_mut(n);
+            for terms in step.terms.chunks(PRODUCTS) {
+                for (&(_, d), limb) in terms.iter().zip(&mut encoded) {
+                    if let Ready::Integers(integers) = &diagonals[&d] {
+                        limb.resize(n, 0.0);
+                        embed_integers(m, &integers.coefficients, limb);
+                        table.forward(limb);
+                    }
+                }
+                let factors = terms.iter().zip(&encoded).map(|(&(_, d), limb)| match &diagonals[&d] {
+                    Ready::Integers(_) => &limb[..],
+                    Ready::Residues(poly) => poly.limb(k),
+                });
+                let pairs = factors.zip(terms).map(|(factor, &(baby, _))| (factor, babies[baby].split_at(n)));
+                let (pairs0, pairs1): (Vec<_>, Vec<_>) = pairs.map(|(f, (b0, b1))| ((f, b0), (f, b1))).unzip();
+                hec_arith::mul_add_many(m, sum0, &pairs0);
+                hec_arith::mul_add_many(m, sum1, &pairs1);
+            }
+        }
+        sums
+    }
+
+    /// One limb of both parts of every baby rotation that the pass uses, times P.
+    fn baby_limbs(&self, k: usize, pass: &[GiantStep]) -> Vec<Vec<f64>> {
+        let context = &self.evaluator.context;
+        let n = context.degree();
+        let m = context.table(self.basis, k).modulus();
+        let used: BTreeSet<usize> = pass.iter().flat_map(|step| step.terms.iter().map(|&(baby, _)| baby)).collect();
+        let mut scratch = vec![0.0; 2 * n];
+        let rotated = |(i, baby): (usize, &BabyStep<'_>)| {
+            if !used.contains(&i) {
+                return Vec::new();
+            }
+            let (c0, c1) = (&baby.input.ciphertext.parts[0], &baby.input.ciphertext.parts[1]);
+            let mut out = vec![0.0; 2 * n];
+            let (out0, out1) = out.split_at_mut(n);
+            let Some((key, digits)) = baby.key.zip(baby.input.digits) else {
+                if k < self.basis.q {
+                    hec_arith::mul_scalar_add_assign(m, out0, c0.limb(k), context.special_product(k));
+                    hec_arith::mul_scalar_add_assign(m, out1, c1.limb(k), context.special_product(k));
+                }
+                return out;
+            };
+            scratch.fill(0.0);
+            let (u0, u1) = scratch.split_at_mut(n);
+            key.switching.accumulate(context, (c1, digits), k, u0, u1);
+            if k < self.basis.q {
+                hec_arith::mul_scalar_add_assign(m, u0, c0.limb(k), context.special_product(k));
+            }
+            key.apply_automorphism(u0, out0);
+            key.apply_automorphism(u1, out1);
+            out
+        };
+        self.babies.iter().enumerate().map(rotated).collect()
+    }
+
+    /// Add the rotation of the pass's sum number `i` to the sums of its output.
+    fn giant_step(
+        &self,
+        key: Option<&EvaluationKey>,
+        inner: &[Vec<f64>],
+        i: usize,
+        (out0, out1): &mut (Poly, Poly),
+    ) {
+        let context = &self.evaluator.context;
+        let n = context.degree();
+        let part = |k: usize, part: usize| &inner[k][(2 * i + part) * n..][..n];
+        let Some(key) = key else {
+            for_each_limb_pair(context, out0, out1, |k, table, x0, x1| {
+                hec_arith::add_assign(table.modulus(), x0, part(k, 0));
+                hec_arith::add_assign(table.modulus(), x1, part(k, 1));
+            });
+            return;
+        };
+        let second: Vec<&[f64]> = (0..inner.len()).map(|k| part(k, 1)).collect();
+        let c1 = context.mod_down(self.level).divide(context, self.basis, &second);
+        let digits = self.evaluator.digits(&c1, self.level);
+        for_each_limb_pair(context, out0, out1, |k, table, x0, x1| {
+            let m = table.modulus();
+            let mut u0 = part(k, 0).to_vec();
+            let mut u1 = vec![0.0; n];
+            let mut rotated = vec![0.0; n];
+            key.switching.accumulate(context, (&c1, &digits), k, &mut u0, &mut u1);
+            key.apply_automorphism(&u0, &mut rotated);
+            hec_arith::add_assign(m, x0, &rotated);
+            key.apply_automorphism(&u1, &mut rotated);
+            hec_arith::add_assign(m, x1, &rotated);
+        });
+    }
+}

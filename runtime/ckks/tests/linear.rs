@@ -1,0 +1,155 @@
+//! Linear transforms against the matrix-vector product in clear.
+
+mod common;
+
+use std::borrow::Cow;
+
+use common::{Party, party, toy};
+use hec_ckks::{
+    Ciphertext, CkksError, DiagonalValues, EncodedDiagonals, LinearPlan, LinearTerm, MemoryBudget,
+};
+use hec_params::{Level, Rotation};
+use rand_core::RngCore;
+
+/// A block matrix by diagonals: (output, input, shift) and values d with out[i] += d[i]·in[i + shift].
+struct Blocks {
+    plan: LinearPlan,
+    diagonals: Vec<(usize, usize, usize, Vec<f64>)>,
+    /// Rotated for the giant steps.
+    rotated: Vec<Vec<f64>>,
+}
+
+impl Blocks {
+    fn new(p: &mut Party, inputs: usize, outputs: usize, shifts: &[usize], baby: usize) -> Self {
+        let n = p.slots();
+        let (mut terms, mut diagonals, mut rotated) = (Vec::new(), Vec::new(), Vec::new());
+        for output in 0..outputs {
+            for input in 0..inputs {
+                for &shift in shifts.iter().filter(|&&s| (s + output + input) % 3 != 2) {
+                    let values = p.random();
+                    let giant = shift / baby * baby;
+                    let mut turned = values.clone();
+                    turned.rotate_right(giant);
+                    terms.push(LinearTerm {
+                        output,
+                        input,
+                        giant: Rotation(giant as u32),
+                        baby: Rotation((shift % baby) as u32),
+                        diagonal: diagonals.len(),
+                    });
+                    diagonals.push((output, input, shift, values));
+                    rotated.push(turned);
+                }
+            }
+        }
+        assert!(shifts.iter().all(|&s| s < n));
+        Blocks { plan: LinearPlan { inputs, outputs, terms }, diagonals, rotated }
+    }
+
+    fn apply(&self, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let n = x[0].len();
+        let mut out = vec![vec![0.0; n]; self.plan.outputs];
+        for (output, input, shift, values) in &self.diagonals {
+            for i in 0..n {
+                out[*output][i] += values[i] * x[*input][(i + shift) % n];
+            }
+        }
+        out
+    }
+
+    fn values(&self) -> impl Fn(usize) -> Cow<'_, [f64]> + Sync {
+        |i| Cow::Borrowed(&self.rotated[i][..])
+    }
+}
+
+const ROTATIONS: [u32; 9] = [1, 2, 3, 4, 8, 12, 16, 64, 508];
+
+fn same(p: &Party, a: &[Ciphertext], b: &[Ciphertext]) -> bool {
+    let bytes = |c: &[Ciphertext]| hec_ckks::Stored::to_bytes(&c.to_vec(), &p.context, &[0; 32]).unwrap();
+    bytes(a) == bytes(b)
+}
+
+fn check(mut p: Party, inputs: usize, outputs: usize, shifts: &[usize], bound: f64) {
+    let level = p.top();
+    let blocks = Blocks::new(&mut p, inputs, outputs, shifts, 4);
+    let x: Vec<Vec<f64>> = (0..inputs).map(|_| p.random()).collect();
+    let encrypted: Vec<Ciphertext> = x.iter().map(|x| p.encrypt(x)).collect();
+    let encrypted: Vec<&Ciphertext> = encrypted.iter().collect();
+    let count = blocks.diagonals.len();
+    let live = DiagonalValues::new(count, blocks.values());
+    let e = p.evaluator.clone();
+    let result = e.linear(&blocks.plan, &encrypted, &live, MemoryBudget::default()).unwrap();
+    for (result, expected) in result.iter().zip(blocks.apply(&x)) {
+        p.assert_canonical(result, level.0 - 1);
+        p.assert_close(result, &expected, bound);
+    }
+    // The same residues, however the work is cut and wherever diagonals come from.
+    let tight = e.linear(&blocks.plan, &encrypted, &live, MemoryBudget(1)).unwrap();
+    assert!(same(&p, &tight, &result));
+    let integers = EncodedDiagonals::integers(&p.encoder, level, count, blocks.values()).unwrap();
+    let residues = EncodedDiagonals::residues(&p.encoder, level, count, blocks.values()).unwrap();
+    assert!(integers.bytes() < residues.bytes());
+    assert!(same(&p, &e.linear(&blocks.plan, &encrypted, &integers, MemoryBudget::default()).unwrap(), &result));
+    let decomposed: Vec<_> = encrypted.iter().map(|c| e.decompose(c).unwrap()).collect();
+    let decomposed: Vec<_> = decomposed.iter().collect();
+    assert!(same(
+        &p,
+        &e.linear_decomposed(&blocks.plan, &decomposed, &residues, MemoryBudget(1 << 18)).unwrap(),
+        &result
+    ));
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let single = one.install(|| e.linear(&blocks.plan, &encrypted, &live, MemoryBudget::default()).unwrap());
+    assert!(same(&p, &single, &result));
+}
+
+#[test]
+fn one_ciphertext_with_digits_of_each_size() {
+    for digit_size in 1..=3 {
+        let p = party(&toy(10, 2, 40.0, digit_size), &ROTATIONS, 20);
+        check(p, 1, 1, &[0, 1, 2, 3, 5, 8, 11, 64, 511], -22.0);
+    }
+}
+
+#[test]
+fn several_ciphertexts_in_and_out() {
+    check(party(&toy(10, 2, 40.0, 2), &ROTATIONS, 21), 3, 2, &[0, 1, 4, 7, 13], -22.0);
+}
+
+#[test]
+fn two_primes_a_level() {
+    check(party(&toy(10, 2, 64.0, 2), &ROTATIONS, 22), 2, 2, &[0, 2, 5, 9], -38.0);
+}
+
+#[test]
+fn rotation_0_alone_needs_no_keys() {
+    check(party(&toy(10, 1, 40.0, 1), &[], 23), 2, 1, &[0], -22.0);
+}
+
+#[test]
+fn plans_that_do_not_fit_are_refused() {
+    let mut p = party(&toy(10, 2, 40.0, 2), &[1], 24);
+    let x = p.random();
+    let (a, low) = (p.encrypt(&x), p.encrypt_at(&x, Level(0)));
+    let one = |baby: u32, input: usize, output: usize, diagonal: usize| LinearPlan {
+        inputs: 1,
+        outputs: 1,
+        terms: vec![LinearTerm { output, input, giant: Rotation(0), baby: Rotation(baby), diagonal }],
+    };
+    let values = DiagonalValues::new(1, |_| Cow::Owned(vec![1.0]));
+    let run = |plan: LinearPlan, c: &Ciphertext| p.evaluator.linear(&plan, &[c], &values, MemoryBudget::default());
+    assert!(run(one(1, 0, 0, 0), &a).is_ok());
+    assert!(matches!(run(one(2, 0, 0, 0), &a), Err(CkksError::MissingKey { .. })));
+    assert!(matches!(run(one(1, 1, 0, 0), &a), Err(CkksError::PlanOutOfRange { what: "input", .. })));
+    assert!(matches!(run(one(1, 0, 1, 0), &a), Err(CkksError::PlanOutOfRange { what: "output", .. })));
+    assert!(matches!(run(one(1, 0, 0, 1), &a), Err(CkksError::PlanOutOfRange { what: "diagonal", .. })));
+    assert!(matches!(run(one(1, 0, 0, 0), &low), Err(CkksError::NoLevelLeft)));
+    let product = p.evaluator.square(&a).unwrap();
+    assert!(matches!(run(one(1, 0, 0, 0), &product), Err(CkksError::NotRelinearized { .. })));
+    let plan = one(1, 0, 0, 0);
+    let none = p.evaluator.linear(&plan, &[], &values, MemoryBudget::default());
+    assert!(matches!(none, Err(CkksError::PlanOutOfRange { .. })));
+    let encoded = EncodedDiagonals::integers(&p.encoder, Level(1), 1, |_| Cow::Owned(vec![1.0])).unwrap();
+    let wrong = p.evaluator.linear(&plan, &[&a], &encoded, MemoryBudget::default());
+    assert!(matches!(wrong, Err(CkksError::DiagonalLevel { .. })));
+    let _ = p.rng.next_u32();
+}
