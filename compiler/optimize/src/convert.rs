@@ -1,0 +1,188 @@
+//! Tensor graph to e-graph and back.
+
+use crate::OptimizeError;
+use crate::extract::Chosen;
+use crate::language::{EGraph, Lang, Network};
+use crate::tables::{AddendId, Exponent, InputId, OpaqueId, Step, Tables};
+use egg::{Id, Language};
+use hec_ir::Origin;
+use hec_ir::entity::EntityVec;
+use hec_ir::tensor::{ConstId, Graph, LinearStep, Node, Op, Output, ValueId};
+use petgraph::algo::toposort;
+use petgraph::graphmap::DiGraphMap;
+use std::collections::BTreeMap;
+
+/// The e-graph of a network and the classes of its outputs, in order.
+pub(crate) fn to_egraph(graph: &Graph) -> (EGraph, Vec<Id>) {
+    let tables = Tables::new(graph.constants.clone());
+    let mut egraph = EGraph::new(Network { tables, ..Network::default() });
+    let mut classes: EntityVec<ValueId, Id> = EntityVec::new();
+    for (value, node) in graph.nodes.iter() {
+        egraph.analysis.shape = Some(node.shape.clone());
+        egraph.analysis.origin = node.origin.clone();
+        let args: Vec<Id> = node.args.iter().map(|&a| classes[a]).collect();
+        let class = add_node(&mut egraph, value, node, &args);
+        classes.push(class);
+    }
+    egraph.rebuild();
+    let roots = graph.outputs.iter().map(|o| egraph.find(classes[o.value])).collect();
+    (egraph, roots)
+}
+
+fn add_node(egraph: &mut EGraph, value: ValueId, node: &Node, args: &[Id]) -> Id {
+    let tables = &mut egraph.analysis.tables;
+    let lang = match (&node.op, args) {
+        (Op::Linear(steps), &[x]) => {
+            let steps = steps.iter().map(|s| Step { step: s.clone(), origin: node.origin.clone() }).collect();
+            let chain = tables.add_chain(steps);
+            Lang::Linear([egraph.add(Lang::Chain(chain)), x])
+        }
+        (Op::AddConstant(c), &[x]) => Lang::AddConstant([egraph.add(Lang::Addend(AddendId(c.0))), x]),
+        (Op::Polynomial { basis, coefficients }, &[x]) => {
+            let polynomial = tables.add_polynomial(*basis, *coefficients);
+            Lang::Polynomial([egraph.add(Lang::Coefficients(polynomial)), x])
+        }
+        (Op::Power(k), &[x]) => Lang::Power([egraph.add(Lang::Exponent(Exponent(*k))), x]),
+        (Op::Negate, &[x]) => Lang::Negate(x),
+        (Op::Square, &[x]) => Lang::Square(x),
+        (Op::Add, &[x, y]) => Lang::Add([x, y]),
+        (Op::Sub, &[x, y]) => Lang::Sub([x, y]),
+        (Op::Mul, &[x, y]) => Lang::Mul([x, y]),
+        (op, &[x]) => {
+            tables.opaque.push(op.clone());
+            let opaque = OpaqueId(tables.opaque.len() as u32 - 1);
+            Lang::Opaque([egraph.add(Lang::OpaqueOp(opaque)), x])
+        }
+        _ => Lang::Input(InputId(value.0)),
+    };
+    egraph.add(lang)
+}
+
+/// The chosen network. Inputs keep their order and outputs their names.
+pub(crate) fn to_graph(egraph: &EGraph, chosen: &Chosen, source: &Graph, roots: &[Id]) -> Result<Graph, OptimizeError> {
+    let mut builder =
+        Builder { egraph, out: Graph::new(source.name.clone()), constants: BTreeMap::new(), values: BTreeMap::new() };
+    for (value, node) in source.nodes.iter() {
+        if let Op::Input { name } = &node.op {
+            let new = builder.out.input(name.clone(), node.shape.clone());
+            builder.out.nodes[new].origin = node.origin.clone();
+            if let Some(class) = egraph.lookup(Lang::Input(InputId(value.0))) {
+                builder.values.insert(egraph.find(class), new);
+            }
+        }
+    }
+    for class in topological(egraph, chosen)? {
+        if !builder.values.contains_key(&class) {
+            builder.node(class, &chosen[&class])?;
+        }
+    }
+    for (output, root) in source.outputs.iter().zip(roots) {
+        let value = builder.values[&egraph.find(*root)];
+        builder.out.outputs.push(Output { value, ..output.clone() });
+    }
+    Ok(builder.out)
+}
+
+/// Chosen classes, children first, in an order that depends on ids alone.
+fn topological(egraph: &EGraph, chosen: &Chosen) -> Result<Vec<Id>, OptimizeError> {
+    let mut dag: DiGraphMap<usize, ()> = DiGraphMap::new();
+    for (&class, node) in chosen {
+        dag.add_node(class.into());
+        for &child in node.children() {
+            dag.add_edge(egraph.find(child).into(), class.into(), ());
+        }
+    }
+    let order = toposort(&dag, None).map_err(|_| OptimizeError::Rewritten("it has a cycle".to_owned()))?;
+    Ok(order.into_iter().map(Id::from).collect())
+}
+
+struct Builder<'a> {
+    egraph: &'a EGraph,
+    out: Graph,
+    constants: BTreeMap<ConstId, ConstId>,
+    values: BTreeMap<Id, ValueId>,
+}
+
+impl Builder<'_> {
+    fn node(&mut self, class: Id, node: &Lang) -> Result<(), OptimizeError> {
+        let tables = &self.egraph.analysis.tables;
+        let origin = &self.egraph[class].data.origin;
+        let (op, origin) = match node {
+            Lang::Linear([chain, _]) => match self.leaf(*chain) {
+                Some(Lang::Chain(id)) => self.chain(tables.chain(*id)),
+                _ => return Err(malformed(node)),
+            },
+            Lang::AddConstant([c, _]) => match self.leaf(*c) {
+                Some(Lang::Addend(id)) => (Op::AddConstant(self.constant(ConstId(id.0))), origin.clone()),
+                _ => return Err(malformed(node)),
+            },
+            Lang::Polynomial([p, _]) => match self.leaf(*p) {
+                Some(Lang::Coefficients(id)) => {
+                    let (basis, coefficients) = tables.polynomial(*id);
+                    let coefficients = self.constant(coefficients);
+                    (Op::Polynomial { basis, coefficients }, origin.clone())
+                }
+                _ => return Err(malformed(node)),
+            },
+            Lang::Power([k, _]) => match self.leaf(*k) {
+                Some(Lang::Exponent(k)) => (Op::Power(k.0), origin.clone()),
+                _ => return Err(malformed(node)),
+            },
+            Lang::Opaque([op, _]) => match self.leaf(*op) {
+                Some(Lang::OpaqueOp(id)) => (tables.opaque[id.0 as usize].clone(), origin.clone()),
+                _ => return Err(malformed(node)),
+            },
+            Lang::Negate(_) => (Op::Negate, origin.clone()),
+            Lang::Square(_) => (Op::Square, origin.clone()),
+            Lang::Add(_) => (Op::Add, origin.clone()),
+            Lang::Sub(_) => (Op::Sub, origin.clone()),
+            Lang::Mul(_) => (Op::Mul, origin.clone()),
+            // Leaves that are not values are read by their users.
+            _ => return Ok(()),
+        };
+        let args: Vec<ValueId> =
+            node.children().iter().filter_map(|&c| self.values.get(&self.egraph.find(c)).copied()).collect();
+        let value = self.out.push(op, args, origin)?;
+        self.values.insert(class, value);
+        Ok(())
+    }
+
+    fn leaf(&self, id: Id) -> Option<&Lang> {
+        self.egraph[id].data.leaf.as_ref()
+    }
+
+    /// A chain as an operation; it comes from all the nodes whose steps it holds.
+    fn chain(&mut self, steps: &[Step]) -> (Op, Origin) {
+        let mut origin = Origin::default();
+        let mut out = Vec::with_capacity(steps.len());
+        // The last step names the layer: what precedes it was folded into it.
+        for step in steps.iter().rev() {
+            origin = origin.merge(&step.origin);
+        }
+        for step in steps {
+            out.push(match &step.step {
+                LinearStep::Conv { weight, attributes } => {
+                    LinearStep::Conv { weight: self.constant(*weight), attributes: *attributes }
+                }
+                LinearStep::MatMul { weight } => LinearStep::MatMul { weight: self.constant(*weight) },
+                LinearStep::Scale { factor } => LinearStep::Scale { factor: self.constant(*factor) },
+                other => other.clone(),
+            });
+        }
+        (Op::Linear(out), origin)
+    }
+
+    fn constant(&mut self, id: ConstId) -> ConstId {
+        let source = &self.egraph.analysis.tables.constants;
+        if let Some(&known) = self.constants.get(&id) {
+            return known;
+        }
+        let new = self.out.constants.add(source.name(id), source.tensor(id).clone());
+        self.constants.insert(id, new);
+        new
+    }
+}
+
+fn malformed(node: &Lang) -> OptimizeError {
+    OptimizeError::Rewritten(format!("{node} has no leaf where one is expected"))
+}

@@ -1,0 +1,226 @@
+//! What e-nodes refer to by number: chains of linear steps, constants, polynomials, other operations.
+
+use hec_ir::Origin;
+use hec_ir::tensor::{ConstId, Constants, LinearStep, Op, Shape, ShapeError, Tensor};
+use hec_poly::Basis;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// Declare the number of an interned thing, written as a prefix and a number in patterns.
+macro_rules! leaf {
+    ($(#[$meta:meta])* $name:ident, $prefix:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) struct $name(pub u32);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ();
+            fn from_str(s: &str) -> Result<Self, ()> {
+                s.strip_prefix($prefix).and_then(|n| n.parse().ok()).map($name).ok_or(())
+            }
+        }
+    };
+}
+
+leaf!(
+    /// An encrypted input, by its value in the original graph.
+    InputId, "input"
+);
+leaf!(
+    /// A chain of linear steps.
+    ChainId, "chain"
+);
+leaf!(
+    /// A constant.
+    AddendId, "const"
+);
+leaf!(
+    /// A basis with coefficients.
+    PolynomialId, "coefficients"
+);
+leaf!(
+    /// An exponent.
+    Exponent, "exponent"
+);
+leaf!(
+    /// An operation of one argument that no rule looks into.
+    OpaqueId, "op"
+);
+
+/// A linear step with the node that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Step {
+    pub(crate) step: LinearStep,
+    pub(crate) origin: Origin,
+}
+
+/// The interned things.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tables {
+    pub(crate) constants: Constants,
+    by_value: BTreeMap<(Shape, Vec<u64>), ConstId>,
+    chains: Vec<Vec<Step>>,
+    chain_ids: BTreeMap<Vec<Step>, ChainId>,
+    polynomials: Vec<(Basis, ConstId)>,
+    pub(crate) opaque: Vec<Op>,
+}
+
+impl Tables {
+    /// Start from a network's constants.
+    pub(crate) fn new(constants: Constants) -> Self {
+        Tables { constants, ..Tables::default() }
+    }
+
+    /// The steps of a chain.
+    pub(crate) fn chain(&self, id: ChainId) -> &[Step] {
+        &self.chains[id.0 as usize]
+    }
+
+    /// Intern a chain in normal form: neighbouring scales and reshapes are merged.
+    pub(crate) fn add_chain(&mut self, steps: Vec<Step>) -> ChainId {
+        let mut normal: Vec<Step> = Vec::with_capacity(steps.len());
+        for next in steps {
+            let merged = normal.last().and_then(|last| self.merge(last, &next));
+            match merged {
+                Some(step) => *normal.last_mut().expect("there is a last step") = step,
+                None => normal.push(next),
+            }
+        }
+        if let Some(&id) = self.chain_ids.get(&normal) {
+            return id;
+        }
+        let id = ChainId(self.chains.len() as u32);
+        self.chains.push(normal.clone());
+        self.chain_ids.insert(normal, id);
+        id
+    }
+
+    fn merge(&mut self, first: &Step, second: &Step) -> Option<Step> {
+        let step = match (&first.step, &second.step) {
+            (LinearStep::Reshape { .. }, LinearStep::Reshape { shape }) => LinearStep::Reshape { shape: shape.clone() },
+            (LinearStep::Scale { factor: a }, LinearStep::Scale { factor: b }) => {
+                LinearStep::Scale { factor: self.combine(*a, *b, "scale", |a, b| a * b)? }
+            }
+            _ => return None,
+        };
+        Some(Step { step, origin: first.origin.merge(&second.origin) })
+    }
+
+    /// A chain of one scale.
+    pub(crate) fn add_scale(&mut self, factor: ConstId, origin: Origin) -> ChainId {
+        self.add_chain(vec![Step { step: LinearStep::Scale { factor }, origin }])
+    }
+
+    /// The factor of a chain that is a single scale.
+    pub(crate) fn as_scale(&self, id: ChainId) -> Option<ConstId> {
+        match self.chain(id) {
+            [Step { step: LinearStep::Scale { factor }, .. }] => Some(*factor),
+            _ => None,
+        }
+    }
+
+    /// Intern a constant by value, without axes along which it does not change.
+    pub(crate) fn add_constant(&mut self, name: &str, tensor: &Tensor) -> ConstId {
+        let small = compress(tensor);
+        let key = (small.shape.clone(), small.data.iter().map(|v| v.to_bits()).collect());
+        if let Some(&id) = self.by_value.get(&key) {
+            return id;
+        }
+        let id = self.constants.add(name, small);
+        self.by_value.insert(key, id);
+        id
+    }
+
+    /// A new constant from one, element by element.
+    pub(crate) fn map(&mut self, id: ConstId, name: &str, f: impl Fn(f64) -> f64) -> ConstId {
+        let tensor = self.constants.tensor(id);
+        let data = tensor.data.iter().map(|&v| f(v)).collect();
+        let mapped = Tensor { shape: tensor.shape.clone(), data };
+        self.add_constant(name, &mapped)
+    }
+
+    /// A new constant from two that broadcast.
+    pub(crate) fn combine(
+        &mut self,
+        a: ConstId,
+        b: ConstId,
+        name: &str,
+        f: impl Fn(f64, f64) -> f64,
+    ) -> Option<ConstId> {
+        let (a, b) = (self.constants.tensor(a), self.constants.tensor(b));
+        let shape = a.shape.broadcast(&b.shape)?;
+        let (a, b) = (a.broadcast_to(&shape)?, b.broadcast_to(&shape)?);
+        let data = a.data.iter().zip(&b.data).map(|(&a, &b)| f(a, b)).collect();
+        Some(self.add_constant(name, &Tensor { shape, data }))
+    }
+
+    /// What a chain makes of a constant that is added to its input of shape `input`.
+    pub(crate) fn apply(&mut self, chain: ChainId, constant: ConstId, input: &Shape) -> Result<ConstId, ShapeError> {
+        let Some(mut x) = self.constants.tensor(constant).broadcast_to(input) else {
+            let (left, right) = (self.constants.tensor(constant).shape.dims().to_vec(), input.dims().to_vec());
+            return Err(ShapeError::Mismatch { op: "add_constant", left, right });
+        };
+        for step in &self.chains[chain.0 as usize] {
+            x = step.step.apply(&x, &self.constants)?;
+        }
+        Ok(self.add_constant("bias", &x))
+    }
+
+    /// Intern a polynomial.
+    pub(crate) fn add_polynomial(&mut self, basis: Basis, coefficients: ConstId) -> PolynomialId {
+        let entry = (basis, coefficients);
+        let found = self.polynomials.iter().position(|p| *p == entry);
+        PolynomialId(found.unwrap_or_else(|| {
+            self.polynomials.push(entry);
+            self.polynomials.len() - 1
+        }) as u32)
+    }
+
+    /// Basis and coefficients.
+    pub(crate) fn polynomial(&self, id: PolynomialId) -> (Basis, ConstId) {
+        self.polynomials[id.0 as usize]
+    }
+
+    /// The coefficient of each power as a constant of its own, for a polynomial of that many coefficients.
+    pub(crate) fn coefficients<const K: usize>(&self, id: ConstId) -> Option<[Tensor; K]> {
+        let all = self.constants.tensor(id);
+        let (&count, lead) = all.shape.dims().split_last()?;
+        (count == K).then(|| {
+            std::array::from_fn(|k| Tensor {
+                shape: Shape::new(lead),
+                data: all.data.iter().skip(k).step_by(K).copied().collect(),
+            })
+        })
+    }
+}
+
+/// Shrink axes along which a tensor is constant to extent 1.
+fn compress(tensor: &Tensor) -> Tensor {
+    let mut current = tensor.clone();
+    for axis in 0..current.shape.rank() {
+        let extent = current.shape.dims()[axis];
+        if extent <= 1 {
+            continue;
+        }
+        let inner: usize = current.shape.dims()[axis + 1..].iter().product();
+        let blocks = current.data.chunks_exact(extent * inner.max(1));
+        let constant = blocks.clone().all(|block| {
+            let first = &block[..inner];
+            block.chunks_exact(inner).all(|row| row.iter().zip(first).all(|(a, b)| a.to_bits() == b.to_bits()))
+        });
+        if constant {
+            let data = blocks.flat_map(|block| block[..inner].iter().copied()).collect();
+            let mut dims = current.shape.dims().to_vec();
+            dims[axis] = 1;
+            current = Tensor { shape: Shape::new(dims), data };
+        }
+    }
+    current
+}
