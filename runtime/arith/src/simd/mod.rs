@@ -27,7 +27,6 @@ pub(crate) use pointwise::Survey;
 
 macro_rules! dispatch {
     ($(fn $name:ident = $kernel:path: ($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {$(
-        #[inline]
         pub(crate) fn $name($($arg: $type),*) $(-> $result)? {
             match backend() {
                 #[cfg(target_arch = "x86_64")]
