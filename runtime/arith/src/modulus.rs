@@ -49,7 +49,9 @@ impl Modulus {
 
     /// From canonical (0 ≤ x < p) to balanced (|r| < p/2).
     pub(crate) fn balance(self, x: u64) -> f64 {
-        if x > self.value / 2 { -((self.value - x) as f64) } else { x as f64 }
+        // Selected, not branched on: for random residues the branch is a coin toss.
+        let above = u64::from(x > self.value / 2);
+        (x as i64 - (above * self.value) as i64) as f64
     }
 
     /// From reduced to balanced.
@@ -59,7 +61,10 @@ impl Modulus {
 
     /// The canonical representative, 0 ≤ x < p, of an exact integer of magnitude below 2^53.
     pub fn to_u64(self, r: f64) -> u64 {
-        (r as i64).rem_euclid(self.value as i64) as u64
+        let (x, p) = (r as i64, self.value as i64);
+        let lifted = x + p * i64::from(x < 0);
+        // Reduced residues need no division.
+        if (0..p).contains(&lifted) { lifted as u64 } else { x.rem_euclid(p) as u64 }
     }
 
     /// a·b, reduced.

@@ -363,8 +363,8 @@ impl<S: Residues, const TIGHT: bool> Inverse<'_, S, TIGHT> {
     }
 
     /// Three levels on eight vectors; six in all, `UPPER` the second three. Tight: the sums of every other level are reduced,
-    /// so that B ≤ 1.6 before such a level and B ≤ 0.8 after it. Roomy: the sums of the last two levels are, at the end: from
-    /// B ≤ 2 to 1 + 4εB.
+    /// so that B ≤ 1.6 before such a level and B ≤ 0.8 after it. Roomy: of the last level's sums, those of sums of the level
+    /// before are reduced; from B ≤ 1.2, with operands up to 8B < 16, to 1 + 8εB < 1.3.
     #[inline(always)]
     fn three_levels<const UPPER: bool>(&self, r: &mut [S::Vector; 8], factors: &[Factor<S::Vector>; 7]) {
         for i in [0, 2, 4, 6] {
