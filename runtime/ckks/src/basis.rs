@@ -7,8 +7,8 @@
 use hec_arith::{ArithError, BaseConverter};
 use rayon::prelude::*;
 
-use crate::poly::{Basis, Poly, each_chunk, is_worth_threads};
 use crate::Context;
+use crate::poly::{Basis, Poly, each_chunk, is_worth_threads};
 
 /// Coefficients that one task converts: small enough that a column of limbs stays in cache.
 const COLUMN: usize = 2048;

@@ -132,9 +132,8 @@ impl EvaluationKeys {
         id: KeyId,
         switching: Vec<(KeyName, SwitchingKey)>,
     ) -> Result<Self, CkksError> {
-        let with_automorphism = |(name, switching)| {
-            Ok((name, EvaluationKey { switching, automorphism: automorphism(context, name)? }))
-        };
+        let with_automorphism =
+            |(name, switching)| Ok((name, EvaluationKey { switching, automorphism: automorphism(context, name)? }));
         let keys = switching.into_iter().map(with_automorphism).collect::<Result<_, CkksError>>()?;
         Ok(EvaluationKeys { id, fingerprint: context.fingerprint(), keys })
     }
@@ -188,7 +187,9 @@ fn automorphism(context: &Context, name: KeyName) -> Result<Option<Automorphism>
 
 fn inverse_automorphism(context: &Context, name: KeyName) -> Result<Option<Automorphism>, CkksError> {
     let inverse = match name {
-        KeyName::Rotate(rotation) => KeyName::Rotate(Rotation::new(-i64::from(rotation.0), context.parameters().slots())),
+        KeyName::Rotate(rotation) => {
+            KeyName::Rotate(Rotation::new(-i64::from(rotation.0), context.parameters().slots()))
+        }
         own_inverse => own_inverse,
     };
     automorphism(context, inverse)

@@ -34,6 +34,13 @@ pub fn rescale(parameters: &Parameters) -> f64 {
     (ROUNDING * (1.0 + degree(parameters) * 2.0 / 3.0)).sqrt()
 }
 
+/// Rescaling a product of three parts: √((1 + 2N/3 + 8N²/9)/12), as the coefficients of s² have variance 8N/9. It is
+/// why [`relinearize_rescale`](crate::Evaluator::relinearize_rescale) is more precise than rescaling first.
+pub fn rescale_product(parameters: &Parameters) -> f64 {
+    let n = degree(parameters);
+    (ROUNDING * (1.0 + n * 2.0 / 3.0 + n * n * 8.0 / 9.0)).sqrt()
+}
+
 /// The inner product of key switching at a level, divided by P but not yet rounded: √(N·σ²·Σ_j D_j²/12)/P for the
 /// products D_j of the primes of each digit.
 pub fn key_switch_product(parameters: &Parameters, level: Level) -> f64 {

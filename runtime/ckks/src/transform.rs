@@ -100,10 +100,8 @@ impl Evaluator {
         diagonals: &dyn Diagonals,
         budget: MemoryBudget,
     ) -> Result<Vec<Ciphertext>, CkksError> {
-        let inputs: Vec<_> = inputs
-            .iter()
-            .map(|d| Input { ciphertext: &d.ciphertext, digits: Some(&d.digits) })
-            .collect();
+        let inputs: Vec<_> =
+            inputs.iter().map(|d| Input { ciphertext: &d.ciphertext, digits: Some(&d.digits) }).collect();
         self.transform(plan, &inputs, diagonals, budget)
     }
 
@@ -298,13 +296,7 @@ impl Transform<'_> {
     }
 
     /// Add the rotation of the pass's sum number `i` to the sums of its output.
-    fn giant_step(
-        &self,
-        key: Option<&EvaluationKey>,
-        inner: &[Vec<f64>],
-        i: usize,
-        (out0, out1): &mut (Poly, Poly),
-    ) {
+    fn giant_step(&self, key: Option<&EvaluationKey>, inner: &[Vec<f64>], i: usize, (out0, out1): &mut (Poly, Poly)) {
         let context = &self.evaluator.context;
         let n = context.degree();
         let part = |k: usize, part: usize| &inner[k][(2 * i + part) * n..][..n];

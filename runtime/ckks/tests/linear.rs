@@ -5,9 +5,7 @@ mod common;
 use std::borrow::Cow;
 
 use common::{Party, party, toy};
-use hec_ckks::{
-    Ciphertext, CkksError, DiagonalValues, EncodedDiagonals, LinearPlan, LinearTerm, MemoryBudget,
-};
+use hec_ckks::{Ciphertext, CkksError, DiagonalValues, EncodedDiagonals, LinearPlan, LinearTerm, MemoryBudget};
 use hec_params::{Level, Rotation};
 use rand_core::RngCore;
 
@@ -57,7 +55,7 @@ impl Blocks {
         out
     }
 
-    fn values(&self) -> impl Fn(usize) -> Cow<'_, [f64]> + Sync {
+    fn values<'a>(&'a self) -> impl Fn(usize) -> Cow<'a, [f64]> + Sync {
         |i| Cow::Borrowed(&self.rotated[i][..])
     }
 }

@@ -16,15 +16,14 @@ fn assert_noise(p: &common::Party, what: &str, ciphertext: &Ciphertext, expected
 
 #[test]
 fn formulas_hold() {
-    for (scale_bits, digit_size) in [(40.0, 1), (40.0, 2), (40.0, 3), (64.0, 2)] {
+    for (scale_bits, digit_size) in [(40.0, 1), (40.0, 2), (40.0, 3), (51.0, 2)] {
         let mut p = party(&toy(11, 3, scale_bits, digit_size), &[1], 11);
         let parameters = p.context.parameters().clone();
         let (x, y) = (p.random(), p.random());
         let (a, b) = (p.encrypt(&x), p.encrypt(&y));
         let top = p.top();
-        let slots = |coefficient: f64, level: Level| {
-            noise::slot_std_dev(&parameters, coefficient, parameters.scale(level))
-        };
+        let slots =
+            |coefficient: f64, level: Level| noise::slot_std_dev(&parameters, coefficient, parameters.scale(level));
         let fresh = slots(noise::fresh().hypot(noise::encoding()), top);
         assert_noise(&p, "fresh", &a, &x, fresh);
         let rotation = fresh.hypot(slots(noise::key_switch(&parameters, top), top));
@@ -35,7 +34,8 @@ fn formulas_hold() {
         let rounding = slots(noise::rescale(&parameters), below);
         let expected = zip(&x, &y, |x, y| x * y);
         let raw = p.evaluator.multiply(&a, &b).unwrap();
-        assert_noise(&p, "rescale", &p.evaluator.rescale(&raw).unwrap(), &expected, product.hypot(rounding));
+        let three_parts = product.hypot(slots(noise::rescale_product(&parameters), below));
+        assert_noise(&p, "rescale a product", &p.evaluator.rescale(&raw).unwrap(), &expected, three_parts);
         // Key switching adds its product at the scale Δ², which is nothing beside the rounding.
         let merged = p.evaluator.relinearize_rescale(&raw).unwrap();
         assert_noise(&p, "relinearize and rescale", &merged, &expected, product.hypot(rounding));

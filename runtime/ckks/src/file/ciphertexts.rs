@@ -86,8 +86,9 @@ fn entry(level: Level, parts: u32, scale: Scale) -> [u8; ENTRY] {
 fn read_entry(context: &Context, entry: &[u8]) -> Result<(Level, u32, Scale), CkksError> {
     let level = Level(u32::from_le_bytes(array(entry, 0)));
     let scale = Scale(f64::from_le_bytes(array(entry, 8)));
-    context.check_level(level)?;
-    check_scale(scale)?;
+    if context.check_level(level).is_err() || check_scale(scale).is_err() {
+        return Err(FileError::Corrupt("a level or scale that the parameters do not have").into());
+    }
     Ok((level, u32::from_le_bytes(array(entry, 4)), scale))
 }
 

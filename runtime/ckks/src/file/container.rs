@@ -209,7 +209,8 @@ impl<'p, R: Read> Input<'p, R> {
         let number = |entry: &[u8], at| u64::from_le_bytes(array(entry, at));
         let mut left: Vec<_> =
             table.chunks_exact(ENTRY as usize).map(|entry| (number(entry, 0), number(entry, 8))).collect();
-        let (places, end) = offsets(left.iter().map(|&(_, length)| length)).ok_or(FileError::Corrupt("section table"))?;
+        let (places, end) =
+            offsets(left.iter().map(|&(_, length)| length)).ok_or(FileError::Corrupt("section table"))?;
         if end != length - CHECKSUM || !places.iter().zip(&left).all(|(place, (offset, _))| place == offset) {
             return Err(FileError::Corrupt("sections that do not fill the file").into());
         }

@@ -89,7 +89,9 @@ impl StoredParts for EvaluationKeys {
                 return Err(FileError::Corrupt("keys out of order").into());
             }
             let level = Level(level);
-            context.check_level(level)?;
+            if context.check_level(level).is_err() || rotation as usize >= context.parameters().slots().0 {
+                return Err(FileError::Corrupt("a level or rotation that the parameters do not have").into());
+            }
             let bytes = input.section(key_length(context, level))?;
             let mut rest = &bytes[..];
             let bodies = digit_ranges(context, level)

@@ -38,8 +38,7 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    const ALL: [FileKind; 4] =
-        [FileKind::SecretKey, FileKind::EvaluationKeys, FileKind::Request, FileKind::Response];
+    const ALL: [FileKind; 4] = [FileKind::SecretKey, FileKind::EvaluationKeys, FileKind::Request, FileKind::Response];
 }
 
 impl std::fmt::Display for FileKind {
@@ -109,9 +108,9 @@ pub trait Stored: StoredParts {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".partial-{:016x}", os_rng()?.next_u64()));
         let partial = path.with_file_name(name);
-        let result = self.save_as(context, program, &partial).and_then(|()| {
-            fs::rename(&partial, path).map_err(|source| io_error(path, source))
-        });
+        let result = self
+            .save_as(context, program, &partial)
+            .and_then(|()| fs::rename(&partial, path).map_err(|source| io_error(path, source)));
         if result.is_err() {
             // The first error is the one to report.
             let _ = fs::remove_file(&partial);

@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 
 use super::FileError;
-use crate::poly::{Basis, Poly};
 use crate::Context;
+use crate::poly::{Basis, Poly};
 
 fn width(p: u64) -> usize {
     (u64::BITS - p.leading_zeros()).div_ceil(8) as usize

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use hec_ckks::{
-    Ciphertext, Context, Encoder, EvaluationKeys, Evaluator, KeyRequest, PrecisionStats, SecretKey,
-};
+use hec_ckks::{Ciphertext, Context, Encoder, EvaluationKeys, Evaluator, KeyRequest, PrecisionStats, SecretKey};
 use hec_params::{ChainRequest, Depth, Level, LogN, Parameters, ParametersLiteral, Rotation};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
