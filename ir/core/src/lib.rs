@@ -17,6 +17,7 @@
 //! Non-goals: ONNX, cryptography.
 #![forbid(unsafe_code)]
 
+pub mod array;
 pub mod entity;
 mod layout;
 mod origin;
