@@ -67,10 +67,13 @@ impl FileInfo {
     }
 }
 
+/// Writes a section's bytes.
+pub(crate) type WriteSection<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
+
 /// A section: its length and what writes it, so that files larger than the memory left can be written.
 pub struct Section<'a> {
     pub(crate) length: u64,
-    pub(crate) write: Box<dyn Fn(&mut dyn Write) -> io::Result<()> + 'a>,
+    pub(crate) write: Box<WriteSection<'a>>,
 }
 
 impl<'a> Section<'a> {
