@@ -1,4 +1,5 @@
 //! Files: what is written is read, and anything else is refused.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Linear transforms against the matrix-vector product in clear.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

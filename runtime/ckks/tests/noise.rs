@@ -1,4 +1,5 @@
 //! Measured noise against the formulas, in bits.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Every operation against the same operation on clear slots.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
