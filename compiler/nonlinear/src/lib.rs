@@ -1,1 +1,36 @@
 //! Polynomial replacements for non-polynomial functions, fitted to calibration data.
+//!
+//! What it is: the stage that turns a network with activations and maxima into one of sums, products and polynomials.
+//! Core concept: the *fit*, a polynomial for each channel under the density that the channel really sees, with just
+//! enough attention to the range beyond it. It is chosen by validation, never by the error on the data it was fitted to.
+//! Start at [`replace`].
+//! Invariant: fits, choices and results are the same on every machine and for any number of threads.
+//! Non-goal: retraining, and the cost of packing; `optimize` folds the scales that this stage leaves.
+#![forbid(unsafe_code)]
+
+mod build;
+mod emit;
+mod error;
+mod fit;
+mod kernel;
+mod max_pool;
+mod network;
+mod options;
+mod orthogonal;
+mod pin;
+mod quadrature;
+mod replace;
+mod report;
+mod score;
+mod statistics;
+mod tail;
+
+pub use error::NonlinearError;
+pub use fit::{ChannelPolynomial, Errors, Fit, fit};
+pub use options::{Calibration, Options, ROBUSTNESS, Robustness};
+pub use pin::{Choice, Family, MAX_DEGREE, Pin, PinError, parse_range};
+pub use replace::{Replaced, replace};
+pub use report::Replacement;
+pub use score::Agreement;
+pub use statistics::{Bin, Density, Observed, Statistics};
+pub use tail::Tail;

@@ -1,0 +1,248 @@
+//! Building the polynomial network next to the original one.
+//!
+//! Each function is fitted to the inputs that it gets in the network built so far, with the original network's values as
+//! targets, so that a layer makes good what the layers before it got wrong.
+
+use crate::emit::emit;
+use crate::fit::fit;
+use crate::max_pool::{MaxPool, even};
+use crate::network::{Front, Truth};
+use crate::report::{Replacement, note};
+use crate::score::Agreement;
+use crate::statistics::Observed;
+use crate::{Choice, NonlinearError, Options, Robustness, Statistics};
+use hec_ir::entity::{Entity, EntityVec};
+use hec_ir::tensor::{Function, Graph, Node, Op, Tensor, ValueId};
+use hec_poly::Parity;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Values beyond this size count as divergence: their squares would overflow soon.
+const DIVERGED: f64 = 1e100;
+
+/// What every attempt shares.
+pub struct Context<'a> {
+    /// The network.
+    pub original: &'a Graph,
+    /// What it computes, sample by sample.
+    pub truths: Vec<Truth>,
+    /// The first samples are for fitting, the others for validation.
+    pub fitting: usize,
+    /// What the user wants.
+    pub options: &'a Options,
+    /// For each value the index of the node that uses it last.
+    last_use: EntityVec<ValueId, usize>,
+}
+
+impl<'a> Context<'a> {
+    /// Of a network that has been run on all samples.
+    pub fn new(original: &'a Graph, truths: Vec<Truth>, fitting: usize, options: &'a Options) -> Self {
+        let mut last_use: EntityVec<ValueId, usize> = original.nodes.keys().map(|id| id.index()).collect();
+        for (id, node) in original.nodes.iter() {
+            node.args.iter().for_each(|&arg| last_use[arg] = id.index());
+        }
+        original.outputs.iter().for_each(|o| last_use[o.value] = usize::MAX);
+        Context { original, truths, fitting, options, last_use }
+    }
+
+    /// The pin for a layer or its function, else the default.
+    fn choice(&self, layer: &str, function: &str, default: Choice) -> Choice {
+        let pin = |name: &str| self.options.pins.iter().rev().find(|p| p.target == name).map(|p| p.choice);
+        pin(layer).or_else(|| pin(function)).unwrap_or(default)
+    }
+}
+
+/// A polynomial network in the making.
+#[derive(Clone)]
+pub struct Builder<'a> {
+    context: &'a Context<'a>,
+    /// The network so far; inputs come first.
+    pub graph: Graph,
+    /// Index of the original network's next node.
+    next: usize,
+    mapped: BTreeMap<ValueId, ValueId>,
+    front: Front,
+    replacements: Vec<Replacement>,
+    worst_relative_error: f64,
+}
+
+/// A finished attempt.
+pub struct Built {
+    /// The polynomial network.
+    pub graph: Graph,
+    /// What was replaced, in order.
+    pub replacements: Vec<Replacement>,
+    /// How it agrees with the original one; `None` without samples.
+    pub agreement: Option<Agreement>,
+    /// The largest relative rms error of a replacement.
+    pub worst_relative_error: f64,
+}
+
+impl<'a> Builder<'a> {
+    /// At the inputs.
+    pub fn new(context: &'a Context<'a>, samples: &[&[Tensor]]) -> Self {
+        let original = context.original;
+        let mut graph = Graph { constants: original.constants.clone(), ..Graph::new(original.name.clone()) };
+        let inputs = original.nodes.iter().filter(|(_, n)| matches!(n.op, Op::Input { .. }));
+        let mapped = inputs.map(|(id, node)| (id, graph.nodes.push(node.clone()))).collect();
+        Builder {
+            context,
+            graph,
+            next: 0,
+            mapped,
+            front: Front::new(samples),
+            replacements: Vec::new(),
+            worst_relative_error: 0.0,
+        }
+    }
+
+    /// Copy nodes up to the first function: what all attempts have in common.
+    ///
+    /// # Errors
+    /// When the network is ill-formed.
+    pub fn until_first_function(mut self) -> Result<Self, NonlinearError> {
+        let nodes = &self.context.original.nodes;
+        while let Some(node) = nodes.get(ValueId::new(self.next)) {
+            if matches!(node.op, Op::Activation(_) | Op::MaxPool(_)) {
+                let argument = self.mapped[&node.args[0]];
+                self.advance(node.origin.layer(), &[argument])?;
+                break;
+            }
+            self.copy(ValueId::new(self.next), node);
+            self.next += 1;
+        }
+        Ok(self)
+    }
+
+    /// Replace all functions that are left, by `default` where nothing is pinned.
+    ///
+    /// # Errors
+    /// When a layer cannot be fitted, or the polynomial network diverges.
+    pub fn finish(mut self, default: Choice, robustness: Robustness) -> Result<Built, NonlinearError> {
+        let original = self.context.original;
+        for (id, node) in original.nodes.iter().skip(self.next) {
+            self.next = id.index();
+            match &node.op {
+                Op::Activation(function) => self.activation(id, node, *function, default, robustness)?,
+                Op::MaxPool(window) => {
+                    let layer = node.origin.layer();
+                    let choice = self.context.choice(layer, "max_pool", even(default));
+                    let range = self.context.options.ranges.get(layer).copied();
+                    let x = self.mapped[&node.args[0]];
+                    let pool = MaxPool { origin: &node.origin, choice, robustness, range };
+                    let (value, report) = pool.append(&mut self, x, window)?;
+                    self.replacements.push(report);
+                    self.mapped.insert(id, value);
+                }
+                _ => self.copy(id, node),
+            }
+        }
+        self.next = original.nodes.len();
+        for output in &original.outputs {
+            self.graph.outputs.push(hec_ir::tensor::Output { value: self.mapped[&output.value], ..output.clone() });
+        }
+        self.advance("(outputs)", &[])?;
+        let agreement = self.agreement();
+        Ok(Built {
+            graph: self.graph,
+            replacements: self.replacements,
+            agreement,
+            worst_relative_error: self.worst_relative_error,
+        })
+    }
+
+    fn copy(&mut self, id: ValueId, node: &Node) {
+        if !matches!(node.op, Op::Input { .. }) {
+            let args = node.args.iter().map(|a| self.mapped[a]).collect();
+            self.mapped.insert(id, self.graph.nodes.push(Node { args, ..node.clone() }));
+        }
+    }
+
+    fn activation(
+        &mut self,
+        id: ValueId,
+        node: &Node,
+        function: Function,
+        default: Choice,
+        robustness: Robustness,
+    ) -> Result<(), NonlinearError> {
+        let (layer, name) = (node.origin.layer(), function.name());
+        let choice = self.context.choice(layer, name, default);
+        let x = self.mapped[&node.args[0]];
+        let range = self.context.options.ranges.get(layer).copied();
+        let statistics = match (self.statistics(layer, x, Some(id), &[x])?, range) {
+            (Some(seen), Some((lo, hi))) => seen.with_range(lo, hi),
+            (Some(seen), None) => seen,
+            (None, Some((lo, hi))) => Statistics::of_range(lo, hi),
+            (None, None) => return Err(NonlinearError::NoData { layer: layer.to_owned(), function: name }),
+        };
+        let fitted = fit(function, &statistics, choice, robustness);
+        self.note_relative_error(fitted.errors.relative);
+        let origin = node.origin.clone().with_note(note(choice, fitted.errors.rms));
+        let value = emit(&mut self.graph, x, &fitted, 1.0, &origin)
+            .map_err(|reason| NonlinearError::Shape { layer: layer.to_owned(), reason })?;
+        self.replacements.push(Replacement::of(layer, name, &fitted, Parity::General));
+        self.mapped.insert(id, value);
+        Ok(())
+    }
+
+    /// Remember the worst replacement, by which attempts without data are judged.
+    pub fn note_relative_error(&mut self, relative: f64) {
+        self.worst_relative_error = self.worst_relative_error.max(relative);
+    }
+
+    /// What `x` looks like in the network so far; `None` without samples. With a target, the original network's values
+    /// of that activation are what the fit should give; without, the values are mirrored and their size is the target.
+    ///
+    /// # Errors
+    /// When the network so far has diverged.
+    pub fn statistics(
+        &mut self,
+        layer: &str,
+        x: ValueId,
+        target: Option<ValueId>,
+        keep: &[ValueId],
+    ) -> Result<Option<Statistics>, NonlinearError> {
+        if self.context.fitting == 0 {
+            return Ok(None);
+        }
+        self.advance(layer, keep)?;
+        let inputs: Vec<&Tensor> = self.front.value(x).take(self.context.fitting).collect();
+        if inputs.iter().any(|t| t.data.iter().any(|v| !v.is_finite() || v.abs() > DIVERGED)) {
+            return Err(NonlinearError::Diverged { layer: layer.to_owned() });
+        }
+        let sizes: Vec<Vec<f32>>;
+        let targets: Vec<&[f32]> = match target {
+            Some(id) => self.context.truths.iter().map(|t| t.activations[&id].as_slice()).collect(),
+            None => {
+                sizes = inputs.iter().map(|t| t.data.iter().map(|v| v.abs() as f32).collect()).collect();
+                sizes.iter().map(Vec::as_slice).collect()
+            }
+        };
+        let observed: Vec<Observed<'_>> =
+            inputs.into_iter().zip(targets).map(|(input, target)| Observed { input, target }).collect();
+        Ok(Some(Statistics::measure(self.graph.shape(x), &observed, target.is_none())))
+    }
+
+    /// Run what was added, and keep what the rest of the original network needs.
+    fn advance(&mut self, layer: &str, keep: &[ValueId]) -> Result<(), NonlinearError> {
+        let needed = self.mapped.iter().filter(|(id, _)| self.context.last_use[**id] >= self.next).map(|(_, &v)| v);
+        let keep: BTreeSet<ValueId> = needed.chain(keep.iter().copied()).collect();
+        let error = |reason| NonlinearError::Interpret { layer: layer.to_owned(), reason };
+        self.front.advance(&self.graph, &keep).map_err(error)
+    }
+
+    fn agreement(&self) -> Option<Agreement> {
+        let truths = &self.context.truths;
+        if truths.is_empty() {
+            return None;
+        }
+        // A single sample has to serve both ends.
+        let first = if self.context.fitting < truths.len() { self.context.fitting } else { 0 };
+        let outputs: Vec<Vec<&Tensor>> =
+            self.graph.outputs.iter().map(|o| self.front.value(o.value).skip(first).collect()).collect();
+        let found: Vec<Vec<&Tensor>> =
+            (0..truths.len() - first).map(|i| outputs.iter().map(|values| values[i]).collect()).collect();
+        let expected: Vec<&[Tensor]> = truths[first..].iter().map(|t| t.outputs.as_slice()).collect();
+        Some(Agreement::measure(&self.graph, &found, &expected))
+    }
+}

@@ -1,0 +1,81 @@
+//! Why a network cannot be made polynomial.
+
+use hec_ir::tensor::{InterpretError, ShapeError};
+
+/// Why a network cannot be made polynomial, where, and what to do.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum NonlinearError {
+    #[error(
+        "layer `{layer}` ({function}): nothing is known about its inputs; give calibration data (a few dozen typical \
+         inputs are enough), or the range of this layer's input, as in --range {layer}=-4,6"
+    )]
+    NoData { layer: String, function: &'static str },
+    #[error(
+        "layer `{layer}`: the original network gives a number that is not finite on calibration sample {sample}; \
+             check the preprocessing of that sample"
+    )]
+    NotFinite { layer: String, sample: usize },
+    #[error(
+        "layer `{layer}`: every replacement that was tried made the network diverge on the calibration data; \
+             pin more careful ones, as in --activation {layer}=lsq:15, or give more calibration samples"
+    )]
+    Diverged { layer: String },
+    #[error(
+        "layer `{layer}`: a maximum over a padded window has no polynomial form here; use average pooling in its \
+             place and retrain, or export the network with windows that tile the input"
+    )]
+    PaddedMaxPool { layer: String },
+    #[error("layer `{layer}`: max_pool is built on |x|, which is even, so lsq:{degree} is not a choice for it; \
+             use an even degree, as in --activation {layer}=lsq:{}", degree + 1)]
+    OddMaxPool { layer: String, degree: usize },
+    #[error("no layer or function is called `{name}`; what can be replaced is: {}", available.join(", "))]
+    UnknownTarget { name: String, available: Vec<String> },
+    #[error("`{name}`: kernel has degree 2 and lsq a degree from 1 to 31, not {degree}")]
+    Degree { name: String, degree: usize },
+    #[error("layer `{layer}`: the range {lo}..{hi} is empty or not finite; give two numbers, the smaller one first")]
+    Range { layer: String, lo: f64, hi: f64 },
+    #[error("{option} is {value}: it must be {expected}")]
+    Option { option: &'static str, value: f64, expected: &'static str },
+    #[error("calibration sample {sample} does not fit the network: {reason}")]
+    Sample { sample: usize, reason: InterpretError },
+    #[error("layer `{layer}`: {reason}")]
+    Interpret { layer: String, reason: InterpretError },
+    #[error("layer `{layer}`: {reason}")]
+    Shape { layer: String, reason: ShapeError },
+}
+
+impl NonlinearError {
+    /// A stable code, for documentation and scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            NonlinearError::NoData { .. } => "nonlinear::no_data",
+            NonlinearError::NotFinite { .. } => "nonlinear::not_finite",
+            NonlinearError::Diverged { .. } => "nonlinear::diverged",
+            NonlinearError::PaddedMaxPool { .. } => "nonlinear::padded_max_pool",
+            NonlinearError::OddMaxPool { .. } => "nonlinear::odd_max_pool",
+            NonlinearError::UnknownTarget { .. } => "nonlinear::unknown_target",
+            NonlinearError::Degree { .. } => "nonlinear::degree",
+            NonlinearError::Range { .. } => "nonlinear::range",
+            NonlinearError::Option { .. } => "nonlinear::option",
+            NonlinearError::Sample { .. } => "nonlinear::sample",
+            NonlinearError::Interpret { .. } => "nonlinear::interpret",
+            NonlinearError::Shape { .. } => "nonlinear::shape",
+        }
+    }
+
+    /// The layer it is about, if it is about one.
+    pub fn layer(&self) -> Option<&str> {
+        match self {
+            NonlinearError::NoData { layer, .. }
+            | NonlinearError::NotFinite { layer, .. }
+            | NonlinearError::Diverged { layer }
+            | NonlinearError::PaddedMaxPool { layer }
+            | NonlinearError::OddMaxPool { layer, .. }
+            | NonlinearError::Range { layer, .. }
+            | NonlinearError::Interpret { layer, .. }
+            | NonlinearError::Shape { layer, .. } => Some(layer),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The search for the cheapest polynomial network that still decides as the original one.
+
+use crate::build::{Builder, Built, Context};
+use crate::network::truth;
+use crate::report::Replacement;
+use crate::score::Agreement;
+use crate::{Calibration, Choice, Family, MAX_DEGREE, NonlinearError, Options, ROBUSTNESS, Robustness};
+use hec_ir::tensor::{Graph, Op, Tensor};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+/// Degrees of the least-squares fits in order of cost, the largest of each depth among them.
+const DEGREES: [usize; 8] = [2, 3, 5, 7, 11, 15, 23, 31];
+
+/// A network without activations and maxima.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replaced {
+    /// The polynomial network.
+    pub graph: Graph,
+    /// What was put in the place of each function, in the order of the network.
+    pub replacements: Vec<Replacement>,
+    /// Agreement with the original network on the calibration samples held out for validation; `None` without samples.
+    pub agreement: Option<Agreement>,
+    /// What the user should know: above all, that no choice was good enough and this is the best one.
+    pub warnings: Vec<String>,
+}
+
+/// Replace every activation and every maximum by polynomials.
+///
+/// The first 80 % of the samples are for fitting, the last 20 % for validation. Where nothing is pinned, all functions
+/// get the same family and degree: the cheapest with which the network agrees with the original one as the options ask.
+///
+/// # Errors
+/// When the options do not fit the network, nothing is known about a function's input, the samples do not fit the
+/// network or make it overflow, or every attempt diverges.
+pub fn replace(graph: &Graph, calibration: &Calibration, options: &Options) -> Result<Replaced, NonlinearError> {
+    check(graph, calibration, options)?;
+    let chosen = spread(calibration.samples.len(), options.max_samples);
+    let samples: Vec<&[Tensor]> = chosen.iter().map(|&i| calibration.samples[i].as_slice()).collect();
+    let truths = truth(graph, &samples).map_err(|(i, reason)| NonlinearError::Sample { sample: chosen[i], reason })?;
+    if let Some((i, id)) = truths.iter().enumerate().find_map(|(i, t)| t.not_finite.map(|id| (i, id))) {
+        let layer = graph.nodes[id].origin.layer().to_owned();
+        return Err(NonlinearError::NotFinite { layer, sample: chosen[i] });
+    }
+    let validation = if samples.len() > 1 { samples.len().div_ceil(5) } else { 0 };
+    let context = Context::new(graph, truths, samples.len() - validation, options);
+    let start = Builder::new(&context, &samples).until_first_function()?;
+    let built = search(&start, graph, options, samples.is_empty())?;
+    let warnings = warnings(&built, options);
+    Ok(Replaced { graph: built.graph, replacements: built.replacements, agreement: built.agreement, warnings })
+}
+
+/// The cheapest attempt that suffices, or the best of all.
+fn search(start: &Builder<'_>, graph: &Graph, options: &Options, blind: bool) -> Result<Built, NonlinearError> {
+    let mut best: Option<Built> = None;
+    let mut failure = None;
+    for choices in menu(graph, options) {
+        for (choice, robustness) in attempts(&choices, blind) {
+            match start.clone().finish(choice, robustness) {
+                Ok(built) => {
+                    if best.as_ref().is_none_or(|b| better(&built, b) == Ordering::Greater) {
+                        best = Some(built);
+                    }
+                }
+                Err(error @ NonlinearError::Diverged { .. }) => failure = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        if best.as_ref().is_some_and(|b| suffices(b, options)) {
+            break;
+        }
+    }
+    match (best, failure) {
+        (Some(built), _) => Ok(built),
+        (None, Some(error)) => Err(error),
+        (None, None) => start.clone().finish(Choice::KERNEL, ROBUSTNESS[0]),
+    }
+}
+
+/// Choices in groups of the same cost, cheapest first. Where everything is pinned there is nothing to choose.
+fn menu(graph: &Graph, options: &Options) -> Vec<Vec<Choice>> {
+    let pinned = |name: &str| options.pins.iter().any(|p| p.target == name);
+    if functions(graph).all(|(layer, function)| pinned(layer) || pinned(function)) {
+        return vec![vec![Choice::KERNEL]];
+    }
+    let group = |&degree: &usize| match degree {
+        2 => vec![Choice::KERNEL, Choice::least_squares(2)],
+        _ => vec![Choice::least_squares(degree)],
+    };
+    DEGREES.iter().map(group).collect()
+}
+
+/// Without data nothing could tell robust settings apart.
+fn attempts(choices: &[Choice], blind: bool) -> Vec<(Choice, Robustness)> {
+    let settings = if blind { &ROBUSTNESS[..1] } else { &ROBUSTNESS[..] };
+    choices.iter().flat_map(|&c| settings.iter().map(move |&r| (c, r))).collect()
+}
+
+fn suffices(built: &Built, options: &Options) -> bool {
+    match &built.agreement {
+        Some(agreement) => agreement.suffices(options),
+        None => built.worst_relative_error <= options.max_relative_error,
+    }
+}
+
+fn better(a: &Built, b: &Built) -> Ordering {
+    match (&a.agreement, &b.agreement) {
+        (Some(a), Some(b)) => a.compare(b),
+        _ => b.worst_relative_error.total_cmp(&a.worst_relative_error),
+    }
+}
+
+fn warnings(built: &Built, options: &Options) -> Vec<String> {
+    if suffices(built, options) {
+        return Vec::new();
+    }
+    let advice = "give more calibration samples, pin higher degrees, or retrain the network with its polynomials";
+    vec![match &built.agreement {
+        Some(Agreement { classes: Some(share), samples, .. }) => format!(
+            "no replacement keeps {:.1} % of the classes: the best one keeps {:.1} % on {samples} validation samples; \
+             {advice}",
+            100.0 * options.min_agreement,
+            100.0 * share,
+        ),
+        Some(agreement) => format!(
+            "no replacement keeps the outputs to a relative error of {}: the best one has {:.3}; {advice}",
+            options.max_relative_error, agreement.relative_error
+        ),
+        None => format!(
+            "no replacement keeps every function to a relative error of {} on its range: the best one has {:.3}; give \
+             narrower ranges or calibration samples",
+            options.max_relative_error, built.worst_relative_error
+        ),
+    }]
+}
+
+/// `count` positions, or `most` of them evenly spaced.
+fn spread(count: usize, most: usize) -> Vec<usize> {
+    let most = most.max(1).min(count);
+    (0..most).map(|i| i * count / most).collect()
+}
+
+/// Layer and function name of everything that must be replaced.
+fn functions(graph: &Graph) -> impl Iterator<Item = (&str, &'static str)> {
+    graph.nodes.values().filter_map(|node| match &node.op {
+        Op::Activation(function) => Some((node.origin.layer(), function.name())),
+        Op::MaxPool(_) => Some((node.origin.layer(), "max_pool")),
+        _ => None,
+    })
+}
+
+/// Everything that can be known to be wrong before the first sample runs.
+fn check(graph: &Graph, calibration: &Calibration, options: &Options) -> Result<(), NonlinearError> {
+    graph.verify().map_err(|reason| NonlinearError::Shape { layer: graph.name.clone(), reason })?;
+    let share = |option, value: f64, expected, ok: bool| {
+        if ok { Ok(()) } else { Err(NonlinearError::Option { option, value, expected }) }
+    };
+    let (agreement, error) = (options.min_agreement, options.max_relative_error);
+    share("the least agreement", agreement, "a share from 0 to 1", (0.0..=1.0).contains(&agreement))?;
+    share("the largest relative error", error, "a number from 0 on", error >= 0.0)?;
+    check_names(graph, options)?;
+    for (layer, &(lo, hi)) in &options.ranges {
+        if !(lo.is_finite() && hi.is_finite() && lo < hi) {
+            return Err(NonlinearError::Range { layer: layer.clone(), lo, hi });
+        }
+    }
+    for node in graph.nodes.values() {
+        let layer = node.origin.layer().to_owned();
+        let function = match &node.op {
+            Op::Activation(function) => function.name(),
+            Op::MaxPool(window) if window.pads != [0; 4] => return Err(NonlinearError::PaddedMaxPool { layer }),
+            Op::MaxPool(_) => "max_pool",
+            _ => continue,
+        };
+        if calibration.samples.is_empty() && !options.ranges.contains_key(&layer) {
+            return Err(NonlinearError::NoData { layer, function });
+        }
+        let own = options.pins.iter().rev().find(|p| p.target == layer);
+        let pin = own.or_else(|| options.pins.iter().rev().find(|p| p.target == function));
+        match pin.map(|p| p.choice) {
+            Some(Choice { family: Family::LeastSquares, degree }) if function == "max_pool" && degree % 2 == 1 => {
+                return Err(NonlinearError::OddMaxPool { layer, degree });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_names(graph: &Graph, options: &Options) -> Result<(), NonlinearError> {
+    let layers: BTreeSet<&str> = functions(graph).map(|(layer, _)| layer).collect();
+    let kinds: BTreeSet<&str> = functions(graph).map(|(_, function)| function).collect();
+    let unknown = |name: &str, known: Vec<&str>| NonlinearError::UnknownTarget {
+        name: name.to_owned(),
+        available: known.into_iter().map(str::to_owned).collect(),
+    };
+    for pin in &options.pins {
+        if !layers.contains(pin.target.as_str()) && !kinds.contains(pin.target.as_str()) {
+            return Err(unknown(&pin.target, kinds.union(&layers).copied().collect()));
+        }
+        let Choice { family, degree } = pin.choice;
+        let allowed = match family {
+            Family::Kernel => degree == 2,
+            Family::LeastSquares => (1..=MAX_DEGREE).contains(&degree),
+        };
+        if !allowed {
+            return Err(NonlinearError::Degree { name: pin.target.clone(), degree });
+        }
+    }
+    match options.ranges.keys().find(|layer| !layers.contains(layer.as_str())) {
+        Some(layer) => Err(unknown(layer, layers.into_iter().collect())),
+        None => Ok(()),
+    }
+}
