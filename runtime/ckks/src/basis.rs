@@ -8,7 +8,8 @@ use hec_arith::{ArithError, BaseConverter};
 use rayon::prelude::*;
 
 use crate::Context;
-use crate::poly::{Basis, Poly, each_chunk, is_worth_threads};
+use crate::limb::Limb;
+use crate::poly::{Basis, Poly, each_limb, is_worth_threads};
 
 /// Coefficients that one task converts: small enough that a column of limbs stays in cache.
 const COLUMN: usize = 2048;
@@ -36,11 +37,10 @@ impl TailDivider {
 
     /// round(x / T) from limbs in evaluation order, `tables` naming the primes of all of them.
     pub fn divide(&self, context: &Context, basis: Basis, limbs: &[&[f64]]) -> Poly {
-        let n = context.degree();
-        let mut tail = limbs[self.keep..].concat();
-        each_chunk(&mut tail, n, |k, limb| context.table(basis, self.keep + k).inverse(limb));
+        let mut tail: Vec<Limb> = limbs[self.keep..].iter().map(|limb| context.pool().copy(limb)).collect();
+        each_limb(&mut tail, |k, limb| context.table(basis, self.keep + k).inverse(limb));
         let mut out = Poly::zero(context, Basis { q: self.keep, special: false });
-        let tail: Vec<&[f64]> = tail.chunks_exact(n).collect();
+        let tail: Vec<&[f64]> = tail.iter().map(|limb| &limb[..]).collect();
         convert(&self.converter, &tail, out.limbs_mut());
         out.for_each_limb(context, |k, table, limb| {
             table.forward(limb);
@@ -51,11 +51,11 @@ impl TailDivider {
 }
 
 /// Base conversion by columns of coefficients, in parallel where that pays.
-pub(crate) fn convert(converter: &BaseConverter, from: &[&[f64]], to: Vec<&mut [f64]>) {
+pub(crate) fn convert(converter: &BaseConverter, from: &[&[f64]], to: &mut [Limb]) {
     let n = from.first().map_or(0, |limb| limb.len());
     let width = COLUMN.min(n);
+    let is_worth_threads = is_worth_threads(to);
     let mut columns: Vec<Vec<&mut [f64]>> = (0..n / width.max(1)).map(|_| Vec::with_capacity(to.len())).collect();
-    let work = n * (from.len() + to.len());
     for limb in to {
         for (column, part) in columns.iter_mut().zip(limb.chunks_exact_mut(width)) {
             column.push(part);
@@ -65,7 +65,7 @@ pub(crate) fn convert(converter: &BaseConverter, from: &[&[f64]], to: Vec<&mut [
         let source: Vec<&[f64]> = from.iter().map(|limb| &limb[i * width..(i + 1) * width]).collect();
         converter.convert(&source, &mut column);
     };
-    if is_worth_threads(work) {
+    if is_worth_threads {
         columns.into_par_iter().enumerate().for_each(run);
     } else {
         columns.into_iter().enumerate().for_each(run);
@@ -92,7 +92,6 @@ impl DigitUp {
 #[derive(Clone, Debug)]
 pub(crate) struct Digits {
     basis: Basis,
-    n: usize,
     digits: Vec<Digit>,
 }
 
@@ -100,29 +99,28 @@ pub(crate) struct Digits {
 struct Digit {
     start: usize,
     end: usize,
-    others: Vec<f64>,
+    others: Vec<Limb>,
 }
 
 impl Digits {
     /// mod_up: `poly` is at the level of `ups`, in evaluation order.
     pub fn of(context: &Context, poly: &Poly, ups: &[DigitUp]) -> Self {
-        let n = context.degree();
         let q = poly.basis().q;
         let basis = Basis { q, special: true };
         let mut coefficients = poly.clone();
         coefficients.inverse(context);
         let lift = |up: &DigitUp| {
             let own = up.end - up.start;
-            let mut others = vec![0.0; n * (context.limb_count(basis) - own)];
+            let mut others: Vec<Limb> = (own..context.limb_count(basis)).map(|_| context.pool().zero()).collect();
             let from: Vec<&[f64]> = (up.start..up.end).map(|k| coefficients.limb(k)).collect();
-            convert(&up.converter, &from, others.chunks_exact_mut(n).collect());
-            each_chunk(&mut others, n, |i, limb| {
+            convert(&up.converter, &from, &mut others);
+            each_limb(&mut others, |i, limb| {
                 let k = if i < up.start { i } else { i + own };
                 context.table(basis, k).forward(limb);
             });
             Digit { start: up.start, end: up.end, others }
         };
-        Digits { basis, n, digits: ups.par_iter().map(lift).collect() }
+        Digits { basis, digits: ups.par_iter().map(lift).collect() }
     }
 
     pub fn basis(&self) -> Basis {
@@ -130,7 +128,7 @@ impl Digits {
     }
 
     pub fn bytes(&self) -> usize {
-        self.digits.iter().map(|digit| size_of_val(&digit.others[..])).sum()
+        self.digits.iter().flat_map(|digit| &digit.others).map(|limb| size_of_val(&limb[..])).sum()
     }
 
     /// Limb `k` of every digit; `poly` is what was decomposed.
@@ -141,7 +139,7 @@ impl Digits {
                 k if k < digit.end => return poly.limb(k),
                 k => k - (digit.end - digit.start),
             };
-            &digit.others[i * self.n..(i + 1) * self.n]
+            &digit.others[i][..]
         })
     }
 }

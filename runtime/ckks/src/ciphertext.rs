@@ -37,7 +37,7 @@ impl Ciphertext {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| size_of_val(part.data())).sum()
+        self.parts.iter().map(Poly::bytes).sum()
     }
 
     pub(crate) fn two_parts(&self) -> Result<(&Poly, &Poly), CkksError> {

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::CkksError;
 use crate::basis::{DigitUp, TailDivider};
 use crate::fft::SpecialFft;
+use crate::limb::Pool;
 use crate::poly::Basis;
 
 /// A parameter set with its transforms, base conversions and encoder tables; shared by everything else.
@@ -23,6 +24,7 @@ pub struct Context {
     /// P modulo each ciphertext prime.
     special_product: Vec<f64>,
     fft: SpecialFft,
+    pool: Arc<Pool>,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,7 @@ impl Context {
             levels,
             special_product,
             fft: SpecialFft::new(log_n.slots()),
+            pool: Pool::new(log_n.degree()),
             parameters,
         }))
     }
@@ -134,6 +137,10 @@ impl Context {
 
     pub(crate) fn mod_down_rescale(&self, level: Level) -> Result<&TailDivider, CkksError> {
         self.levels[level.index()].below.as_ref().map(|(_, merged)| merged).ok_or(CkksError::NoLevelLeft)
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     pub(crate) fn fft(&self) -> &SpecialFft {

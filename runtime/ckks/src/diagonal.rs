@@ -104,7 +104,7 @@ impl EncodedDiagonals {
     pub fn bytes(&self) -> usize {
         match &self.form {
             Form::Integers(all) => all.iter().map(|d| size_of_val(&d.coefficients[..])).sum(),
-            Form::Residues(all) => all.iter().map(|d| size_of_val(d.poly.data())).sum(),
+            Form::Residues(all) => all.iter().map(|d| d.poly.bytes()).sum(),
         }
     }
 }

@@ -66,6 +66,7 @@ mod fft;
 mod file;
 mod keys;
 mod lift;
+mod limb;
 mod linear;
 pub mod noise;
 mod poly;

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use zeroize::Zeroize;
 
 use crate::Context;
+use crate::limb::Limb;
 
 /// Below this many residues, starting threads costs more than it gains.
 const PARALLEL_RESIDUES: usize = 1 << 15;
@@ -19,15 +20,13 @@ pub(crate) struct Basis {
 /// A polynomial of degree below N: one limb of N residues a prime, in NTT evaluation order unless said otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Poly {
-    n: usize,
     basis: Basis,
-    data: Vec<f64>,
+    limbs: Vec<Limb>,
 }
 
 impl Poly {
     pub fn zero(context: &Context, basis: Basis) -> Self {
-        let n = context.degree();
-        Poly { n, basis, data: vec![0.0; n * context.limb_count(basis)] }
+        Poly { basis, limbs: (0..context.limb_count(basis)).map(|_| context.pool().zero()).collect() }
     }
 
     pub fn basis(&self) -> Basis {
@@ -35,34 +34,35 @@ impl Poly {
     }
 
     pub fn degree(&self) -> usize {
-        self.n
+        self.limbs.first().map_or(0, |limb| limb.len())
     }
 
-    pub fn data(&self) -> &[f64] {
-        &self.data
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.limbs.len() * self.degree() * size_of::<f64>()
     }
 
     pub fn limb(&self, k: usize) -> &[f64] {
-        &self.data[k * self.n..(k + 1) * self.n]
+        &self.limbs[k]
     }
 
     pub fn limbs(&self) -> Vec<&[f64]> {
-        self.data.chunks_exact(self.n).collect()
+        self.limbs.iter().map(|limb| &limb[..]).collect()
     }
 
-    pub fn limbs_mut(&mut self) -> Vec<&mut [f64]> {
-        self.data.chunks_exact_mut(self.n).collect()
+    pub fn limbs_mut(&mut self) -> &mut [Limb] {
+        &mut self.limbs
     }
 
     /// A copy of the first `q` limbs.
     pub fn prefix(&self, q: usize) -> Poly {
-        Poly { n: self.n, basis: Basis { q, special: false }, data: self.data[..q * self.n].to_vec() }
+        Poly { basis: Basis { q, special: false }, limbs: self.limbs[..q].to_vec() }
     }
 
     /// Work on every limb, in parallel where that pays.
     pub fn for_each_limb(&mut self, context: &Context, work: impl Fn(usize, &NttTable, &mut [f64]) + Sync) {
         let basis = self.basis;
-        each_chunk(&mut self.data, self.n, |k, limb| work(k, context.table(basis, k), limb));
+        each_limb(&mut self.limbs, |k, limb| work(k, context.table(basis, k), limb));
     }
 
     /// From evaluations to coefficients.
@@ -79,26 +79,26 @@ pub(crate) fn for_each_limb_pair(
     work: impl Fn(usize, &NttTable, &mut [f64], &mut [f64]) + Sync,
 ) {
     debug_assert_eq!(first.basis, second.basis);
-    let (n, basis) = (first.n, first.basis);
-    let run = |(k, (a, b)): (usize, (&mut [f64], &mut [f64]))| work(k, context.table(basis, k), a, b);
-    if is_worth_threads(first.data.len()) {
-        first.data.par_chunks_exact_mut(n).zip(second.data.par_chunks_exact_mut(n)).enumerate().for_each(run);
+    let basis = first.basis;
+    let run = |(k, (a, b)): (usize, (&mut Limb, &mut Limb))| work(k, context.table(basis, k), a, b);
+    if is_worth_threads(&first.limbs) {
+        first.limbs.par_iter_mut().zip(&mut second.limbs).enumerate().for_each(run);
     } else {
-        first.data.chunks_exact_mut(n).zip(second.data.chunks_exact_mut(n)).enumerate().for_each(run);
+        first.limbs.iter_mut().zip(&mut second.limbs).enumerate().for_each(run);
     }
 }
 
-/// Work on consecutive chunks of `size`, in parallel where that pays.
-pub(crate) fn each_chunk(data: &mut [f64], size: usize, work: impl Fn(usize, &mut [f64]) + Sync) {
-    if is_worth_threads(data.len()) {
-        data.par_chunks_exact_mut(size).enumerate().for_each(|(k, chunk)| work(k, chunk));
+/// Work on each of several limbs, in parallel where that pays.
+pub(crate) fn each_limb(limbs: &mut [Limb], work: impl Fn(usize, &mut [f64]) + Sync) {
+    if is_worth_threads(limbs) {
+        limbs.par_iter_mut().enumerate().for_each(|(k, limb)| work(k, limb));
     } else {
-        data.chunks_exact_mut(size).enumerate().for_each(|(k, chunk)| work(k, chunk));
+        limbs.iter_mut().enumerate().for_each(|(k, limb)| work(k, limb));
     }
 }
 
-pub(crate) fn is_worth_threads(residues: usize) -> bool {
-    residues >= PARALLEL_RESIDUES
+pub(crate) fn is_worth_threads(limbs: &[Limb]) -> bool {
+    limbs.iter().map(|limb| limb.len()).sum::<usize>() >= PARALLEL_RESIDUES
 }
 
 /// A polynomial that gives away the secret key; wiped when dropped.
@@ -107,6 +107,6 @@ pub(crate) struct SecretPoly(pub Poly);
 
 impl Drop for SecretPoly {
     fn drop(&mut self) {
-        self.0.data.zeroize();
+        self.0.limbs.iter_mut().for_each(|limb| limb.zeroize());
     }
 }

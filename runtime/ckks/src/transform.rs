@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use crate::basis::Digits;
 use crate::encode::embed_integers;
 use crate::keys::EvaluationKey;
+use crate::limb::Limb;
 use crate::linear::GiantStep;
 use crate::poly::{Basis, Poly, for_each_limb_pair};
 use crate::{
@@ -226,24 +227,21 @@ impl Transform<'_> {
     }
 
     /// For each prime of QP: the two parts of every giant step's sum, one after the other.
-    fn inner_sums(&self, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<Vec<f64>> {
+    fn inner_sums(&self, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<Vec<Limb>> {
         (0..self.limb_count()).into_par_iter().map(|k| self.inner_sums_of_limb(k, pass, diagonals)).collect()
     }
 
-    fn inner_sums_of_limb(&self, k: usize, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<f64> {
+    fn inner_sums_of_limb(&self, k: usize, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<Limb> {
         let context = &self.evaluator.context;
-        let n = context.degree();
         let table = context.table(self.basis, k);
         let m = table.modulus();
         let babies = self.baby_limbs(k, pass);
-        let mut encoded: Vec<Vec<f64>> = vec![Vec::new(); PRODUCTS];
-        let mut sums = vec![0.0; pass.len() * 2 * n];
-        for (step, sum) in pass.iter().zip(sums.chunks_exact_mut(2 * n)) {
-            let (sum0, sum1) = sum.split_at_mut(n);
+        let mut encoded: Vec<Limb> = (0..PRODUCTS).map(|_| context.pool().zero()).collect();
+        let mut sums: Vec<Limb> = (0..2 * pass.len()).map(|_| context.pool().zero()).collect();
+        for (step, sum) in pass.iter().zip(sums.chunks_exact_mut(2)) {
             for terms in step.terms.chunks(PRODUCTS) {
                 for (&(_, d), limb) in terms.iter().zip(&mut encoded) {
                     if let Ready::Integers(integers) = &diagonals[&d] {
-                        limb.resize(n, 0.0);
                         embed_integers(m, &integers.coefficients, limb);
                         table.forward(limb);
                     }
@@ -252,54 +250,50 @@ impl Transform<'_> {
                     Ready::Integers(_) => &limb[..],
                     Ready::Residues(poly) => poly.limb(k),
                 });
-                let pairs = factors.zip(terms).map(|(factor, &(baby, _))| (factor, babies[baby].split_at(n)));
-                let (pairs0, pairs1): (Vec<_>, Vec<_>) = pairs.map(|(f, (b0, b1))| ((f, b0), (f, b1))).unzip();
-                hec_arith::mul_add_many(m, sum0, &pairs0);
-                hec_arith::mul_add_many(m, sum1, &pairs1);
+                let factors: Vec<&[f64]> = factors.collect();
+                for (part, sum) in sum.iter_mut().enumerate() {
+                    let pairs =
+                        factors.iter().zip(terms).map(|(&factor, &(baby, _))| (factor, &babies[&baby][part][..]));
+                    hec_arith::mul_add_many(m, sum, &pairs.collect::<Vec<_>>());
+                }
             }
         }
         sums
     }
 
     /// One limb of both parts of every baby rotation that the pass uses, times P.
-    fn baby_limbs(&self, k: usize, pass: &[GiantStep]) -> Vec<Vec<f64>> {
+    fn baby_limbs(&self, k: usize, pass: &[GiantStep]) -> BTreeMap<usize, [Limb; 2]> {
         let context = &self.evaluator.context;
-        let n = context.degree();
         let m = context.table(self.basis, k).modulus();
         let used: BTreeSet<usize> = pass.iter().flat_map(|step| step.terms.iter().map(|&(baby, _)| baby)).collect();
-        let mut scratch = vec![0.0; 2 * n];
-        let rotated = |(i, baby): (usize, &BabyStep<'_>)| {
-            if !used.contains(&i) {
-                return Vec::new();
-            }
-            let (c0, c1) = (&baby.input.ciphertext.parts[0], &baby.input.ciphertext.parts[1]);
-            let mut out = vec![0.0; 2 * n];
-            let (out0, out1) = out.split_at_mut(n);
-            let Some((key, digits)) = baby.key.zip(baby.input.digits) else {
-                if k < self.basis.q {
-                    hec_arith::mul_scalar_add_assign(m, out0, c0.limb(k), context.special_product(k));
-                    hec_arith::mul_scalar_add_assign(m, out1, c1.limb(k), context.special_product(k));
-                }
-                return out;
-            };
-            scratch.fill(0.0);
-            let (u0, u1) = scratch.split_at_mut(n);
-            key.switching.accumulate(context, (c1, digits), k, u0, u1);
+        // P·c vanishes modulo the special primes.
+        let add_times_p = |sum: &mut [f64], part: &Poly| {
             if k < self.basis.q {
-                hec_arith::mul_scalar_add_assign(m, u0, c0.limb(k), context.special_product(k));
+                hec_arith::mul_scalar_add_assign(m, sum, part.limb(k), context.special_product(k));
             }
-            key.apply_automorphism(u0, out0);
-            key.apply_automorphism(u1, out1);
-            out
         };
-        self.babies.iter().enumerate().map(rotated).collect()
+        let rotated = |i: usize| {
+            let BabyStep { input, key } = &self.babies[i];
+            let (c0, c1) = (&input.ciphertext.parts[0], &input.ciphertext.parts[1]);
+            let mut sums = [context.pool().zero(), context.pool().zero()];
+            let [u0, u1] = &mut sums;
+            add_times_p(u0, c0);
+            let Some((key, digits)) = key.zip(input.digits) else {
+                add_times_p(u1, c1);
+                return (i, sums);
+            };
+            key.switching.accumulate(context, (c1, digits), k, u0, u1);
+            let mut out = [context.pool().zero(), context.pool().zero()];
+            out.iter_mut().zip(&sums).for_each(|(to, from)| key.apply_automorphism(from, to));
+            (i, out)
+        };
+        used.into_iter().map(rotated).collect()
     }
 
     /// Add the rotation of the pass's sum number `i` to the sums of its output.
-    fn giant_step(&self, key: Option<&EvaluationKey>, inner: &[Vec<f64>], i: usize, (out0, out1): &mut (Poly, Poly)) {
+    fn giant_step(&self, key: Option<&EvaluationKey>, inner: &[Vec<Limb>], i: usize, (out0, out1): &mut (Poly, Poly)) {
         let context = &self.evaluator.context;
-        let n = context.degree();
-        let part = |k: usize, part: usize| &inner[k][(2 * i + part) * n..][..n];
+        let part = |k: usize, part: usize| &inner[k][2 * i + part][..];
         let Some(key) = key else {
             for_each_limb_pair(context, out0, out1, |k, table, x0, x1| {
                 hec_arith::add_assign(table.modulus(), x0, part(k, 0));
@@ -312,9 +306,8 @@ impl Transform<'_> {
         let digits = self.evaluator.digits(&c1, self.level);
         for_each_limb_pair(context, out0, out1, |k, table, x0, x1| {
             let m = table.modulus();
-            let mut u0 = part(k, 0).to_vec();
-            let mut u1 = vec![0.0; n];
-            let mut rotated = vec![0.0; n];
+            let (mut u0, mut u1) = (context.pool().copy(part(k, 0)), context.pool().zero());
+            let mut rotated = context.pool().zero();
             key.switching.accumulate(context, (&c1, &digits), k, &mut u0, &mut u1);
             key.apply_automorphism(&u0, &mut rotated);
             hec_arith::add_assign(m, x0, &rotated);

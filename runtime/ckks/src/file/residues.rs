@@ -34,7 +34,7 @@ pub(super) fn write(context: &Context, poly: &Poly, sink: &mut dyn Write) -> io:
 /// A polynomial from the start of `bytes`, which has at least [`length`] of them; moves on to the rest.
 pub(super) fn read(context: &Context, basis: Basis, bytes: &mut &[u8]) -> Result<Poly, FileError> {
     let mut poly = Poly::zero(context, basis);
-    for (k, limb) in poly.limbs_mut().into_iter().enumerate() {
+    for (k, limb) in poly.limbs_mut().iter_mut().enumerate() {
         let p = context.table(basis, k).modulus().value();
         let width = width(p);
         let (own, rest) = bytes.split_at_checked(width * limb.len()).ok_or(FileError::Corrupt("a short section"))?;

@@ -1,0 +1,77 @@
+//! Buffers of N residues, recycled: all data of a context is made of them.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of unused buffers that a context keeps.
+const KEPT_BYTES: usize = 256 << 20;
+
+/// Unused buffers of one length. Taking one from here is cheaper than fresh memory, whose pages the operating system
+/// clears at the first touch: that took a quarter of the time of a key switch.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    n: usize,
+    free: Mutex<Vec<Vec<f64>>>,
+}
+
+/// A buffer of N residues; goes back to its pool when dropped.
+#[derive(Debug)]
+pub(crate) struct Limb {
+    values: Vec<f64>,
+    pool: Arc<Pool>,
+}
+
+impl Pool {
+    pub fn new(n: usize) -> Arc<Pool> {
+        Arc::new(Pool { n, free: Mutex::default() })
+    }
+
+    pub fn zero(self: &Arc<Self>) -> Limb {
+        let mut limb = self.any();
+        limb.fill(0.0);
+        limb
+    }
+
+    pub fn copy(self: &Arc<Self>, values: &[f64]) -> Limb {
+        let mut limb = self.any();
+        limb.copy_from_slice(values);
+        limb
+    }
+
+    /// With any content.
+    fn any(self: &Arc<Self>) -> Limb {
+        // A thread that panicked with the lock held left a whole list behind: `push` and `pop` do not panic midway.
+        let recycled = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Limb { values: recycled.unwrap_or_else(|| vec![0.0; self.n]), pool: Arc::clone(self) }
+    }
+}
+
+impl Drop for Limb {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if (free.len() + 1) * size_of_val(&values[..]) <= KEPT_BYTES {
+            free.push(values);
+        }
+    }
+}
+
+impl Clone for Limb {
+    fn clone(&self) -> Self {
+        self.pool.copy(self)
+    }
+}
+
+impl Deref for Limb {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        &self.values
+    }
+}
+
+impl DerefMut for Limb {
+    fn deref_mut(&mut self) -> &mut [f64] {
+        &mut self.values
+    }
+}
