@@ -1,1 +1,2 @@
-//! Tests across crates.
+//! What the tests across crates share.
+#![forbid(unsafe_code)]
