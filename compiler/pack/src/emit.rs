@@ -1,0 +1,195 @@
+//! From a graph with a layout for every class to the circuit.
+
+use crate::builder::{Builder, uniform};
+use crate::diagonals::embed;
+use crate::matrix;
+use crate::network::{Link, Network};
+use crate::polynomial::{self, Planned};
+use crate::{PackError, PackOptions};
+use hec_ir::circuit::{self, Circuit, Op as SlotOp, ValueId as SlotId};
+use hec_ir::tensor::{Graph, Op, Tensor, ValueId};
+use hec_ir::{Layout, Origin, Slots};
+use hec_poly::Target;
+use std::collections::BTreeMap;
+
+/// Values of the diagonals of one map above which it is refused: 32 GiB.
+const MAX_DIAGONAL_VALUES: usize = 1 << 32;
+
+/// The circuit of a graph, given the layout of every class.
+pub(crate) fn circuit(
+    graph: &Graph,
+    network: &Network,
+    layouts: &[Layout],
+    options: &PackOptions,
+) -> Result<Circuit, PackError> {
+    let circuit = Circuit::new(graph.name.clone(), options.slots);
+    let mut emitter = Emitter { graph, builder: Builder::new(circuit), values: BTreeMap::new() };
+    for (&value, &class) in &network.class_of {
+        let layout = &layouts[class];
+        let emitted = match network.links.get(&value) {
+            Some(link) => emitter.link(link, &layouts[network.class_of[&link.source]], layout)?,
+            None => emitter.node(value, layout)?,
+        };
+        emitter.values.insert(value, emitted);
+    }
+    for output in &graph.outputs {
+        emitter.builder.circuit.outputs.push(circuit::Output {
+            name: output.name.clone(),
+            value: emitter.values[&output.value],
+            layout: layouts[network.class_of[&output.value]].clone(),
+            client: output.client.clone(),
+        });
+    }
+    let circuit = emitter.builder.finish();
+    circuit.verify()?;
+    Ok(circuit)
+}
+
+struct Emitter<'a> {
+    graph: &'a Graph,
+    builder: Builder,
+    values: BTreeMap<ValueId, SlotId>,
+}
+
+impl Emitter<'_> {
+    /// A linear map and its rotate-and-add steps.
+    fn link(&mut self, link: &Link, input: &Layout, output: &Layout) -> Result<SlotId, PackError> {
+        let (matrix, shape) = matrix::of_chain(&link.steps, self.graph.shape(link.source), &self.graph.constants)
+            .map_err(|e| PackError::matrix(&link.origin, e))?;
+        let name = format!("map{}", self.builder.circuit.maps.len());
+        let embedding = embed(&name, &matrix, input, output, MAX_DIAGONAL_VALUES)
+            .ok_or_else(|| PackError::too_large(link.origin.layer(), &shape, output.slots))?;
+        let map = self.builder.map(embedding.map);
+        let mut value = self.builder.push(SlotOp::Linear(map), &[self.values[&link.source]], &link.origin)?;
+        for rotation in embedding.sums {
+            let rotated = self.builder.push(SlotOp::Rotate(rotation), &[value], &link.origin)?;
+            value = self.builder.push(SlotOp::Add, &[value, rotated], &link.origin)?;
+        }
+        Ok(value)
+    }
+
+    /// An input or an element-wise operation.
+    fn node(&mut self, value: ValueId, layout: &Layout) -> Result<SlotId, PackError> {
+        let node = &self.graph.nodes[value];
+        let (origin, constants) = (&node.origin, &self.graph.constants);
+        let args: Vec<SlotId> = node.args.iter().map(|a| self.values[a]).collect();
+        let op = match &node.op {
+            Op::Input { name } => {
+                return Ok(self.builder.circuit.input(name.clone(), layout.clone(), origin.clone()));
+            }
+            Op::AddConstant(id) => return self.builder.add(args[0], constants.tensor(*id), layout, origin),
+            Op::Power(k) => return self.builder.power(args[0], *k, origin),
+            Op::Polynomial { basis, coefficients } => {
+                let planned = polynomial::plan(*basis, constants.tensor(*coefficients), origin)?;
+                return self.builder.polynomial(args[0], &planned, layout, origin);
+            }
+            Op::Mul if args[0] == args[1] => return self.builder.push(SlotOp::Square, &args[..1], origin),
+            Op::Negate => SlotOp::Negate,
+            Op::Add => SlotOp::Add,
+            Op::Sub => SlotOp::Sub,
+            Op::Mul => SlotOp::Mul,
+            Op::Square => SlotOp::Square,
+            Op::Linear(_) | Op::Activation(_) | Op::MaxPool(_) => {
+                return Err(PackError::Activation { layer: origin.layer().to_owned(), function: node.op.name() });
+            }
+        };
+        self.builder.push(op, &args, origin)
+    }
+}
+
+impl Builder {
+    /// x + c; nothing if c is zero.
+    fn add(&mut self, x: SlotId, c: &Tensor, layout: &Layout, origin: &Origin) -> Result<SlotId, PackError> {
+        if uniform(c) == Some(0.0) {
+            return Ok(x);
+        }
+        let plain = self.plain(c, layout)?;
+        self.push(SlotOp::AddPlain(plain), &[x], origin)
+    }
+
+    /// x^k at depth ⌈log2 k⌉.
+    fn power(&mut self, x: SlotId, k: u32, origin: &Origin) -> Result<SlotId, PackError> {
+        if k < 2 {
+            return Ok(x);
+        }
+        let large = self.power(x, k.div_ceil(2), origin)?;
+        let small = self.power(x, k / 2, origin)?;
+        match large == small {
+            true => self.push(SlotOp::Square, &[large], origin),
+            false => self.push(SlotOp::Mul, &[large, small], origin),
+        }
+    }
+
+    /// A polynomial of every slot.
+    fn polynomial(
+        &mut self,
+        x: SlotId,
+        planned: &Planned,
+        layout: &Layout,
+        origin: &Origin,
+    ) -> Result<SlotId, PackError> {
+        planned.tree.run(x, &mut OnSlots { builder: self, leaves: &planned.leaves, layout, origin })
+    }
+}
+
+/// An evaluation tree written as a circuit.
+struct OnSlots<'a> {
+    builder: &'a mut Builder,
+    leaves: &'a [Vec<Tensor>],
+    layout: &'a Layout,
+    origin: &'a Origin,
+}
+
+impl Target for OnSlots<'_> {
+    type Value = SlotId;
+    type Error = PackError;
+
+    fn square(&mut self, x: &SlotId) -> Result<SlotId, PackError> {
+        self.builder.push(SlotOp::Square, &[*x], self.origin)
+    }
+
+    fn multiply(&mut self, x: &SlotId, y: &SlotId) -> Result<SlotId, PackError> {
+        self.builder.push(SlotOp::Mul, &[*x, *y], self.origin)
+    }
+
+    fn add(&mut self, x: &SlotId, y: &SlotId) -> Result<SlotId, PackError> {
+        self.builder.push(SlotOp::Add, &[*x, *y], self.origin)
+    }
+
+    fn subtract(&mut self, x: &SlotId, y: &SlotId) -> Result<SlotId, PackError> {
+        self.builder.push(SlotOp::Sub, &[*x, *y], self.origin)
+    }
+
+    fn add_number(&mut self, x: &SlotId, c: f64) -> Result<SlotId, PackError> {
+        let plain = self.builder.scalar(c);
+        self.builder.push(SlotOp::AddPlain(plain), &[*x], self.origin)
+    }
+
+    fn leaf(&mut self, leaf: usize, powers: &[&SlotId]) -> Result<SlotId, PackError> {
+        let mut sum: Option<SlotId> = None;
+        for (i, (factor, power)) in self.leaves[leaf][1..].iter().zip(powers).enumerate() {
+            // A term that is zero everywhere is left out, unless none would remain.
+            let last = i + 1 == powers.len() && sum.is_none();
+            if uniform(factor) == Some(0.0) && !last {
+                continue;
+            }
+            let plain = self.builder.plain(factor, self.layout)?;
+            let term = self.builder.push(SlotOp::MulPlain(plain), &[**power], self.origin)?;
+            sum = Some(match sum {
+                Some(sum) => self.builder.push(SlotOp::Add, &[sum, term], self.origin)?,
+                None => term,
+            });
+        }
+        let sum = sum.ok_or(PackError::EmptyLeaf { layer: self.origin.layer().to_owned() })?;
+        self.add_leaf(&sum, leaf)
+    }
+
+    fn add_leaf(&mut self, x: &SlotId, leaf: usize) -> Result<SlotId, PackError> {
+        self.builder.add(*x, &self.leaves[leaf][0], self.layout, self.origin)
+    }
+}
+
+/// Whether a number of slots can be packed into: a power of two that a rotation can address.
+pub(crate) fn check_slots(slots: Slots) -> Result<(), PackError> {
+    if slots.0.is_power_of_two() && slots.0 <= 1 << 20 { Ok(()) } else { Err(PackError::Slots(slots.0)) }
+}

@@ -1,0 +1,75 @@
+//! Predicted costs that layouts are chosen by.
+
+use hec_ir::Slots;
+use hec_ir::cost::{CostTable, LinearShape, RingSize};
+use hec_params::{LogN, MAX_LOG_N, MIN_LOG_N, max_log_qp};
+
+/// log2 of a prime that is assumed before parameters are known.
+const ASSUMED_PRIME_BITS: f64 = 42.0;
+
+/// How a ciphertext in the middle of a program is expected to look, before levels are known: half of the primes that
+/// 128-bit security leaves at this ring degree.
+pub fn assumed_ring(slots: Slots) -> RingSize {
+    let log_n = slots.0.max(1).ilog2() + 1;
+    let secure = LogN(log_n.clamp(MIN_LOG_N.0, MAX_LOG_N.0));
+    let primes = (max_log_qp(secure).unwrap_or(ASSUMED_PRIME_BITS) / ASSUMED_PRIME_BITS) as usize;
+    let special = (primes / 5).max(1);
+    RingSize { log_n, primes: (primes.saturating_sub(special) / 2).max(1), special, digit_size: special }
+}
+
+/// The prices of operations on one ciphertext, in seconds of one thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Prices<'a> {
+    pub(crate) costs: &'a CostTable,
+    pub(crate) ring: RingSize,
+}
+
+impl Prices<'_> {
+    /// A linear map with these rotations, split into baby and giant steps as well as powers of two allow.
+    pub(crate) fn linear(&self, shape: LinearShape, rotations: &[usize], slots: usize) -> f64 {
+        let encode = self.costs.encode(&self.ring, self.ring.primes + self.ring.special);
+        let steps = (0..=slots.ilog2()).map(|log| 1usize << log);
+        let cost = |step: usize| {
+            // Babies from 0 to step − 1, or around 0; the cheaper of the two.
+            [0, step / 2]
+                .map(|shift| {
+                    let nonzero = |mut all: Vec<usize>, zero: usize| {
+                        all.sort_unstable();
+                        all.dedup();
+                        all.len() - usize::from(all.binary_search(&zero).is_ok())
+                    };
+                    let shifted = |r: &usize| (r + shift) & (slots - 1);
+                    let babies = nonzero(rotations.iter().map(|r| shifted(r) & (step - 1)).collect(), shift);
+                    let giants = nonzero(rotations.iter().map(|r| shifted(r) & !(step - 1)).collect(), 0);
+                    self.costs.linear_shape(&self.ring, &LinearShape { babies, giants, ..shape })
+                })
+                .into_iter()
+                .fold(f64::INFINITY, f64::min)
+        };
+        steps.map(cost).fold(f64::INFINITY, f64::min) + shape.diagonals as f64 * encode
+    }
+
+    /// A rotation and an addition, one level down.
+    pub(crate) fn rotate_and_add(&self) -> f64 {
+        let ring = RingSize { primes: self.ring.primes.max(2) - 1, ..self.ring };
+        self.costs.key_switch(&ring) + self.costs.addition(&ring)
+    }
+
+    /// A product of two ciphertexts.
+    pub(crate) fn product(&self) -> f64 {
+        self.costs.multiply(&self.ring) + self.costs.key_switch(&self.ring) + self.costs.rescale(&self.ring)
+    }
+
+    /// A product with a plaintext and its share of a sum.
+    pub(crate) fn term(&self) -> f64 {
+        self.costs.encode(&self.ring, self.ring.primes)
+            + self.costs.multiply_plain(&self.ring)
+            + self.costs.rescale(&self.ring)
+            + self.costs.addition(&self.ring)
+    }
+
+    /// An addition of a plaintext or a ciphertext.
+    pub(crate) fn addition(&self) -> f64 {
+        self.costs.encode(&self.ring, self.ring.primes) + self.costs.addition(&self.ring)
+    }
+}

@@ -1,0 +1,65 @@
+//! What known networks take: diagonals, rotations, depth. A change of these numbers is a change of speed.
+#![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
+
+mod common;
+
+use common::{Network, average_pool, check, counts, plain_conv};
+use hec_ir::tensor::{Graph, LinearStep, Op, Shape};
+
+fn flatten(n: usize) -> LinearStep {
+    LinearStep::Reshape { shape: Shape::new([1, n]) }
+}
+
+/// 784-100-10 with a square between.
+fn mlp() -> Graph {
+    let mut net = Network::new("mlp", 1);
+    let x = net.input(&[1, 1, 28, 28]);
+    let w1 = net.matmul(784, 100);
+    let mut h = net.linear(&[flatten(784), w1], x);
+    h = net.add_constant(&[1, 100], h);
+    h = net.push(Op::Square, &[h]);
+    let w2 = net.matmul(100, 10);
+    let y = net.linear(&[w2], h);
+    let y = net.add_constant(&[10], y);
+    net.output(y);
+    net.graph
+}
+
+/// Two convolutions, two average pools fused into what follows, two dense layers.
+fn lenet() -> Graph {
+    let mut net = Network::new("lenet", 2);
+    let x = net.input(&[1, 1, 28, 28]);
+    let c1 = net.conv(8, 1, 5, plain_conv());
+    let mut h = net.linear(&[c1], x);
+    h = net.add_constant(&[8, 1, 1], h);
+    h = net.push(Op::Square, &[h]);
+    let c2 = net.conv(16, 8, 3, plain_conv());
+    h = net.linear(&[average_pool(2, 2, 0, false), c2], h);
+    h = net.add_constant(&[16, 1, 1], h);
+    h = net.push(Op::Square, &[h]);
+    let w1 = net.matmul(400, 64);
+    h = net.linear(&[average_pool(2, 2, 0, false), flatten(400), w1], h);
+    h = net.add_constant(&[1, 64], h);
+    h = net.push(Op::Square, &[h]);
+    let w2 = net.matmul(64, 10);
+    let y = net.linear(&[w2], h);
+    let y = net.add_constant(&[1, 10], y);
+    net.output(y);
+    net.graph
+}
+
+#[test]
+fn mlp_and_lenet() {
+    let mut found = Vec::new();
+    for (graph, slots) in [(mlp(), 4096), (mlp(), 8192), (lenet(), 4096), (lenet(), 8192)] {
+        let circuit = check(&graph, slots, 3);
+        found.push(format!("{} at {slots}: {}", graph.name, counts(&circuit)));
+    }
+    let expected = [
+        "mlp at 4096: diagonals 128+16, ciphertexts 1to1 1to1, rotations 6, products 1, depth 3",
+        "mlp at 8192: diagonals 128+16, ciphertexts 1to1 1to1, rotations 6, products 1, depth 3",
+        "lenet at 4096: diagonals 50+392+64+16, ciphertexts 1to2 2to1 1to1 1to1, rotations 8, products 3, depth 7",
+        "lenet at 8192: diagonals 25+196+64+16, ciphertexts 1to1 1to1 1to1 1to1, rotations 9, products 3, depth 7",
+    ];
+    assert_eq!(found, expected);
+}
