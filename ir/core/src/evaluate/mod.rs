@@ -3,11 +3,18 @@
 //! A circuit, a leveled circuit and a program all run on any [`Evaluator`]: clear slots, clear slots with a noise
 //! model, cost only, real ciphertexts. No algorithm is written twice to count it and to run it.
 
+pub mod clear;
+pub mod cost;
+mod layers;
+mod tensors;
+
 use crate::circuit::{self, MapId, PlainId};
 use crate::entity::Entity;
 use crate::leveled;
 use crate::program::{self, BabyGiant, Program};
 use crate::{Level, Origin, Plain, Rotation, SlotMap};
+
+pub use tensors::{SimulateError, SlotVectors, pack_inputs, unpack_output};
 
 /// What the operations mean. A value is a bundle of ciphertexts (or what stands for one).
 pub trait Evaluator {

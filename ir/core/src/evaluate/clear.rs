@@ -1,0 +1,121 @@
+//! Slots in clear: what a circuit or a program computes when there is no encryption.
+
+use super::tensors::{SimulateError, SlotVectors, pack_inputs, unpack_output};
+use super::{Evaluator, run_circuit, run_leveled, run_program};
+use crate::circuit::{self, MapId, PlainId};
+use crate::leveled;
+use crate::program::{BabyGiant, Program};
+use crate::tensor::Tensor;
+use crate::{Level, Plain, Rotation, SlotMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// Exact arithmetic on slots (in `f64`). Levels, scales and keys do not exist for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clear;
+
+/// Each slot vector of a bundle, changed.
+fn map(x: &[Vec<f64>], f: impl Fn(f64) -> f64) -> SlotVectors {
+    x.iter().map(|vector| vector.iter().map(|&x| f(x)).collect()).collect()
+}
+
+/// Two bundles, slot by slot.
+fn zip(x: &[Vec<f64>], y: &[Vec<f64>], f: impl Fn(f64, f64) -> f64) -> SlotVectors {
+    let vector = |(x, y): (&Vec<f64>, &Vec<f64>)| x.iter().zip(y).map(|(&x, &y)| f(x, y)).collect();
+    x.iter().zip(y).map(vector).collect()
+}
+
+/// A bundle and a plaintext, slot by slot.
+pub(super) fn zip_plain(x: &[Vec<f64>], plain: &Plain, f: impl Fn(f64, f64) -> f64) -> SlotVectors {
+    match plain {
+        Plain::Scalar(p) => map(x, |x| f(x, *p)),
+        Plain::Slots(vectors) => {
+            let vector = |(x, p): (&Vec<f64>, &Arc<Vec<f64>>)| x.iter().zip(p.iter()).map(|(&x, &p)| f(x, p)).collect();
+            x.iter().zip(vectors).map(vector).collect()
+        }
+    }
+}
+
+impl Evaluator for Clear {
+    type Value = Arc<SlotVectors>;
+    type Error = Infallible;
+
+    fn linear(
+        &mut self,
+        x: &Self::Value,
+        (_, map): (MapId, &SlotMap),
+        _plan: Option<&BabyGiant>,
+    ) -> Result<Self::Value, Infallible> {
+        Ok(map.apply(x).into())
+    }
+    fn add_plain(&mut self, x: &Self::Value, (_, plain): (PlainId, &Plain)) -> Result<Self::Value, Infallible> {
+        Ok(zip_plain(x, plain, |x, p| x + p).into())
+    }
+    fn mul_plain(&mut self, x: &Self::Value, (_, plain): (PlainId, &Plain)) -> Result<Self::Value, Infallible> {
+        Ok(zip_plain(x, plain, |x, p| x * p).into())
+    }
+    fn add(&mut self, x: &Self::Value, y: &Self::Value) -> Result<Self::Value, Infallible> {
+        Ok(zip(x, y, |x, y| x + y).into())
+    }
+    fn sub(&mut self, x: &Self::Value, y: &Self::Value) -> Result<Self::Value, Infallible> {
+        Ok(zip(x, y, |x, y| x - y).into())
+    }
+    fn negate(&mut self, x: &Self::Value) -> Result<Self::Value, Infallible> {
+        Ok(map(x, |x| -x).into())
+    }
+    fn mul(&mut self, x: &Self::Value, y: &Self::Value) -> Result<Self::Value, Infallible> {
+        Ok(zip(x, y, |x, y| x * y).into())
+    }
+    fn square(&mut self, x: &Self::Value) -> Result<Self::Value, Infallible> {
+        Ok(map(x, |x| x * x).into())
+    }
+    fn rotate(&mut self, x: &Self::Value, rotation: Rotation) -> Result<Self::Value, Infallible> {
+        let mut out = SlotVectors::clone(x);
+        out.iter_mut().for_each(|vector| vector.rotate_left(rotation.0 as usize));
+        Ok(out.into())
+    }
+    fn relinearize(&mut self, x: &Self::Value) -> Result<Self::Value, Infallible> {
+        Ok(x.clone())
+    }
+    fn rescale(&mut self, x: &Self::Value) -> Result<Self::Value, Infallible> {
+        Ok(x.clone())
+    }
+    fn adjust(&mut self, x: &Self::Value, _level: Level) -> Result<Self::Value, Infallible> {
+        Ok(x.clone())
+    }
+}
+
+fn simulate<V>(
+    inputs: &[circuit::Input],
+    outputs: &[circuit::Output<V>],
+    tensors: &[Tensor],
+    run: impl FnOnce(Vec<Arc<SlotVectors>>) -> Result<Vec<Arc<SlotVectors>>, Infallible>,
+) -> Result<Vec<Tensor>, SimulateError> {
+    let inputs = pack_inputs(inputs, tensors)?.into_iter().map(Arc::new).collect();
+    let Ok(values) = run(inputs);
+    Ok(outputs.iter().zip(&values).map(|(output, value)| unpack_output(output, value)).collect())
+}
+
+/// Pack, run in clear, unpack: the outputs of a program that verifies, before client operations.
+///
+/// # Errors
+/// When the inputs do not fit.
+pub fn simulate_clear(program: &Program, inputs: &[Tensor]) -> Result<Vec<Tensor>, SimulateError> {
+    simulate(&program.inputs, &program.outputs, inputs, |inputs| run_program(program, &mut Clear, inputs))
+}
+
+/// The same for a slot circuit that verifies.
+///
+/// # Errors
+/// When the inputs do not fit.
+pub fn simulate_circuit(circuit: &circuit::Circuit, inputs: &[Tensor]) -> Result<Vec<Tensor>, SimulateError> {
+    simulate(&circuit.inputs, &circuit.outputs, inputs, |inputs| run_circuit(circuit, &mut Clear, &inputs))
+}
+
+/// The same for a leveled circuit that verifies.
+///
+/// # Errors
+/// When the inputs do not fit.
+pub fn simulate_leveled(circuit: &leveled::Circuit, inputs: &[Tensor]) -> Result<Vec<Tensor>, SimulateError> {
+    simulate(&circuit.inputs, &circuit.outputs, inputs, |inputs| run_leveled(circuit, &mut Clear, &inputs))
+}

@@ -1,0 +1,340 @@
+//! What a program costs, by layer: predicted seconds, and counts of the operations that make them up.
+
+use super::layers::ByLayer;
+use super::{Evaluator, SimulateError, run_leveled, run_program};
+use crate::circuit::{Input, MapId, PlainId};
+use crate::cost::{CostTable, LinearShape, RingSize};
+use crate::leveled::{self, Op, Type};
+use crate::program::{BabyGiant, Program};
+use crate::{Level, Origin, Parameters, Plain, Rotation, SlotMap};
+use serde::{Deserialize, Serialize};
+
+/// Counts of ciphertext operations. A bundle of three ciphertexts counts three times.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Predicted seconds of one thread.
+    pub seconds: f64,
+    /// Non-zero diagonals of linear maps: each is one product with a plaintext.
+    pub diagonals: usize,
+    /// Rotations of inputs of linear maps, each with one key switch without its decomposition.
+    pub baby_steps: usize,
+    /// Rotations of sums in linear maps, each with a whole key switch.
+    pub giant_steps: usize,
+    /// Rotations outside linear maps.
+    pub rotations: usize,
+    /// Products of two ciphertexts, squares included.
+    pub ciphertext_products: usize,
+    /// Products with a plaintext outside linear maps.
+    pub plaintext_products: usize,
+    /// Inner products with an evaluation key: rotations of all kinds and relinearizations.
+    pub key_switches: usize,
+    /// Decompositions (mod_up) for key switching.
+    pub decompositions: usize,
+    /// Rescales outside linear maps.
+    pub rescales: usize,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Counts) {
+        self.seconds += other.seconds;
+        self.diagonals += other.diagonals;
+        self.baby_steps += other.baby_steps;
+        self.giant_steps += other.giant_steps;
+        self.rotations += other.rotations;
+        self.ciphertext_products += other.ciphertext_products;
+        self.plaintext_products += other.plaintext_products;
+        self.key_switches += other.key_switches;
+        self.decompositions += other.decompositions;
+        self.rescales += other.rescales;
+    }
+}
+
+/// The cost of one layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerCost {
+    /// The layer, as reports name it.
+    pub layer: String,
+    /// The highest level of a value that it reads.
+    pub level_in: u32,
+    /// The lowest level of a value that it makes.
+    pub level_out: u32,
+    /// What it takes.
+    pub counts: Counts,
+}
+
+/// The cost of a program.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostReport {
+    /// By layer, in the order of the program.
+    pub layers: Vec<LayerCost>,
+    /// Sums over all layers.
+    pub total: Counts,
+}
+
+impl CostReport {
+    /// Predicted seconds of a program that verifies.
+    ///
+    /// # Errors
+    /// When the program is ill-formed.
+    pub fn of_program(program: &Program, table: &CostTable) -> Result<Self, SimulateError> {
+        let parameters = Parameters::check(program.parameters.clone())?;
+        let mut cost = Cost::new(&parameters, table);
+        let inputs = cost.inputs(&program.inputs)?;
+        run_program(program, &mut cost, inputs)?;
+        Ok(cost.report())
+    }
+
+    /// Predicted seconds of a leveled circuit that verifies. Its linear maps have no plan yet: each is counted with the
+    /// cheapest split into a power-of-two number of baby steps and giant steps.
+    ///
+    /// # Errors
+    /// When the circuit is ill-formed.
+    pub fn of_leveled(circuit: &leveled::Circuit, table: &CostTable) -> Result<Self, SimulateError> {
+        let parameters = Parameters::check(circuit.parameters.clone())?;
+        let mut cost = Cost::new(&parameters, table);
+        let inputs = cost.inputs(&circuit.inputs)?;
+        run_leveled(circuit, &mut cost, &inputs)?;
+        Ok(cost.report())
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Layer {
+    levels: Option<(Level, Level)>,
+    counts: Counts,
+}
+
+/// What is known of a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CostValue {
+    /// Level, scale, parts.
+    pub ty: Type,
+    /// Whether its decomposition is kept, so that rotations need none.
+    pub decomposed: bool,
+}
+
+/// Counts operations and predicts their time.
+#[derive(Debug)]
+pub struct Cost<'a> {
+    parameters: &'a Parameters,
+    table: &'a CostTable,
+    layers: ByLayer<Layer>,
+}
+
+impl<'a> Cost<'a> {
+    /// Nothing counted yet.
+    pub fn new(parameters: &'a Parameters, table: &'a CostTable) -> Self {
+        Cost { parameters, table, layers: ByLayer::new() }
+    }
+
+    /// The values of fresh inputs.
+    ///
+    /// # Errors
+    /// None for parameters that were checked; the rules of the leveled circuit decide.
+    pub fn inputs(&self, inputs: &[Input]) -> Result<Vec<CostValue>, SimulateError> {
+        let fresh = |input: &Input| {
+            let count = input.layout.ciphertexts() as u32;
+            let ty = self.layers.infer(Op::Input(0), &[], count, self.parameters)?;
+            Ok(CostValue { ty, decomposed: false })
+        };
+        inputs.iter().map(fresh).collect()
+    }
+
+    /// What was counted.
+    pub fn report(self) -> CostReport {
+        let mut report = CostReport::default();
+        for (layer, Layer { levels, counts }) in self.layers.into_entries() {
+            // A layer without an operation is an input that is only passed on.
+            let Some((high, low)) = levels else { continue };
+            report.total.add(&counts);
+            report.layers.push(LayerCost { layer, level_in: high.0, level_out: low.0, counts });
+        }
+        report
+    }
+
+    fn ring(&self, level: Level) -> RingSize {
+        RingSize::at(self.parameters, level)
+    }
+
+    /// Count `counts` for an operation from `args` to a result whose type follows from `op`.
+    fn step(&mut self, op: Op, args: &[&CostValue], count: u32, counts: Counts) -> Result<CostValue, SimulateError> {
+        let types: Vec<Type> = args.iter().map(|v| v.ty).collect();
+        let ty = self.layers.infer(op, &types, count, self.parameters)?;
+        if let Some(layer) = self.layers.current() {
+            let high = types.iter().map(|t| t.level).max().unwrap_or(ty.level);
+            let (top, bottom) = layer.levels.unwrap_or((high, ty.level));
+            layer.levels = Some((top.max(high), bottom.min(ty.level)));
+            layer.counts.add(&counts);
+        }
+        Ok(CostValue { ty, decomposed: false })
+    }
+
+    /// A sum of bundles, or of a bundle and a plaintext (which only touches the first part).
+    fn addition(&self, x: &CostValue, parts: u8) -> Counts {
+        let seconds = self.table.addition(&self.ring(x.ty.level)) * f64::from(parts) / 2.0 * f64::from(x.ty.count);
+        Counts { seconds, ..Counts::default() }
+    }
+
+    /// Encoding one plaintext vector for each ciphertext; a scalar costs nothing.
+    fn encoding(&self, x: &CostValue, plain: &Plain) -> f64 {
+        let ring = self.ring(x.ty.level);
+        match plain {
+            Plain::Scalar(_) => 0.0,
+            Plain::Slots(vectors) => vectors.len() as f64 * self.table.encode(&ring, ring.primes),
+        }
+    }
+
+    /// A key switch of every ciphertext; without the decomposition if it is kept.
+    fn key_switch(&self, x: &CostValue) -> Counts {
+        let (ring, count) = (self.ring(x.ty.level), x.ty.count as usize);
+        let kept = if x.decomposed { self.table.decompose(&ring) } else { 0.0 };
+        Counts {
+            seconds: count as f64 * (self.table.key_switch(&ring) - kept),
+            key_switches: count,
+            decompositions: if x.decomposed { 0 } else { count },
+            ..Counts::default()
+        }
+    }
+
+    /// The cheapest split r = giant + baby with babies below a power of two.
+    fn split(&self, ring: &RingSize, map: &SlotMap) -> BabyGiant {
+        let rotations = map.rotations();
+        let widths = (0..=map.slots.0.ilog2()).map(|bits| 1u32 << bits);
+        let splits = widths.map(|width| {
+            let parts = |r: &Rotation| (*r, (Rotation(r.0 / width * width), Rotation(r.0 % width)));
+            BabyGiant { split: rotations.iter().map(parts).collect() }
+        });
+        let seconds = |plan: &BabyGiant| self.table.linear_shape(ring, &LinearShape::of(map, plan));
+        splits.min_by(|a, b| seconds(a).total_cmp(&seconds(b))).unwrap_or_default()
+    }
+}
+
+impl Evaluator for Cost<'_> {
+    type Value = CostValue;
+    type Error = SimulateError;
+
+    fn enter(&mut self, origin: &Origin, op: &'static str) {
+        self.layers.enter(origin, op);
+    }
+
+    fn linear(
+        &mut self,
+        x: &CostValue,
+        (id, map): (MapId, &SlotMap),
+        plan: Option<&BabyGiant>,
+    ) -> Result<CostValue, SimulateError> {
+        let ring = self.ring(x.ty.level);
+        let split = plan.is_none().then(|| self.split(&ring, map));
+        let plan = plan.or(split.as_ref()).expect("split where there is no plan");
+        let shape = LinearShape::of(map, plan);
+        let (baby_steps, giant_steps) = (shape.inputs * shape.babies, shape.outputs * shape.giants);
+        let mut seconds = self.table.linear(&ring, map, plan);
+        let mut decompositions = giant_steps;
+        if shape.babies > 0 && x.decomposed {
+            seconds -= shape.inputs as f64 * self.table.decompose(&ring);
+        } else if shape.babies > 0 {
+            decompositions += shape.inputs;
+        }
+        let counts = Counts {
+            seconds,
+            diagonals: shape.diagonals,
+            baby_steps,
+            giant_steps,
+            key_switches: baby_steps + giant_steps,
+            decompositions,
+            ..Counts::default()
+        };
+        self.step(Op::Linear(id), &[x], map.outputs, counts)
+    }
+
+    fn add_plain(&mut self, x: &CostValue, (id, plain): (PlainId, &Plain)) -> Result<CostValue, SimulateError> {
+        let mut counts = self.addition(x, 1);
+        counts.seconds += self.encoding(x, plain);
+        self.step(Op::AddPlain(id), &[x], x.ty.count, counts)
+    }
+
+    fn mul_plain(&mut self, x: &CostValue, (id, plain): (PlainId, &Plain)) -> Result<CostValue, SimulateError> {
+        let count = x.ty.count as usize;
+        let product = count as f64 * self.table.multiply_plain(&self.ring(x.ty.level));
+        let seconds = product + self.encoding(x, plain);
+        let counts = Counts { seconds, plaintext_products: count, ..Counts::default() };
+        self.step(Op::MulPlain(id), &[x], x.ty.count, counts)
+    }
+
+    fn add(&mut self, x: &CostValue, y: &CostValue) -> Result<CostValue, SimulateError> {
+        let counts = self.addition(x, x.ty.parts.max(y.ty.parts));
+        self.step(Op::Add, &[x, y], x.ty.count, counts)
+    }
+
+    fn sub(&mut self, x: &CostValue, y: &CostValue) -> Result<CostValue, SimulateError> {
+        let counts = self.addition(x, x.ty.parts.max(y.ty.parts));
+        self.step(Op::Sub, &[x, y], x.ty.count, counts)
+    }
+
+    fn negate(&mut self, x: &CostValue) -> Result<CostValue, SimulateError> {
+        let counts = self.addition(x, x.ty.parts);
+        self.step(Op::Negate, &[x], x.ty.count, counts)
+    }
+
+    fn mul(&mut self, x: &CostValue, y: &CostValue) -> Result<CostValue, SimulateError> {
+        let count = x.ty.count as usize;
+        let seconds = count as f64 * self.table.multiply(&self.ring(x.ty.level));
+        let counts = Counts { seconds, ciphertext_products: count, ..Counts::default() };
+        self.step(Op::Mul, &[x, y], x.ty.count, counts)
+    }
+
+    fn square(&mut self, x: &CostValue) -> Result<CostValue, SimulateError> {
+        let count = x.ty.count as usize;
+        let seconds = count as f64 * self.table.multiply(&self.ring(x.ty.level));
+        let counts = Counts { seconds, ciphertext_products: count, ..Counts::default() };
+        self.step(Op::Square, &[x], x.ty.count, counts)
+    }
+
+    fn rotate(&mut self, x: &CostValue, rotation: Rotation) -> Result<CostValue, SimulateError> {
+        let turned = if rotation.is_zero() { Counts::default() } else { self.key_switch(x) };
+        let counts = Counts { rotations: turned.key_switches, ..turned };
+        self.step(Op::Rotate(rotation), &[x], x.ty.count, counts)
+    }
+
+    fn relinearize(&mut self, x: &CostValue) -> Result<CostValue, SimulateError> {
+        let counts = self.key_switch(x);
+        self.step(Op::Relinearize, &[x], x.ty.count, counts)
+    }
+
+    fn rescale(&mut self, x: &CostValue) -> Result<CostValue, SimulateError> {
+        let count = x.ty.count as usize;
+        let seconds = count as f64 * self.table.rescale(&self.ring(x.ty.level)) * f64::from(x.ty.parts) / 2.0;
+        self.step(Op::Rescale, &[x], x.ty.count, Counts { seconds, rescales: count, ..Counts::default() })
+    }
+
+    /// One division for both: the rescale is free.
+    fn relinearize_rescale(&mut self, x: &CostValue) -> Result<CostValue, SimulateError> {
+        let whole = self.relinearize(x)?;
+        let counts = Counts { rescales: x.ty.count as usize, ..Counts::default() };
+        self.step(Op::Rescale, &[&whole], x.ty.count, counts)
+    }
+
+    fn adjust(&mut self, x: &CostValue, level: Level) -> Result<CostValue, SimulateError> {
+        let (ring, count) = (self.ring(Level((level.0 + 1).min(x.ty.level.0))), x.ty.count as usize);
+        let seconds = count as f64 * (self.table.multiply_plain(&ring) + self.table.rescale(&ring));
+        let counts = Counts { seconds, rescales: count, ..Counts::default() };
+        self.step(Op::Adjust(level), &[x], x.ty.count, counts)
+    }
+
+    fn decompose(&mut self, x: &mut CostValue) -> Result<(), SimulateError> {
+        let count = x.ty.count as usize;
+        let seconds = count as f64 * self.table.decompose(&self.ring(x.ty.level));
+        if let Some(layer) = self.layers.current() {
+            layer.counts.add(&Counts { seconds, decompositions: count, ..Counts::default() });
+        }
+        x.decomposed = true;
+        Ok(())
+    }
+
+    fn forget(&mut self, x: &mut CostValue) {
+        x.decomposed = false;
+    }
+}
