@@ -28,6 +28,13 @@ pub struct Digit {
     pub stride: u32,
 }
 
+impl Digit {
+    /// Distance in slots between its first and its last value.
+    fn reach(&self) -> usize {
+        self.extent.saturating_sub(1) as usize * self.stride as usize
+    }
+}
+
 /// A map from tensor indices to slots. Position = Σ digit value · stride; ciphertext = position / slots.
 ///
 /// With `period` = p, everything repeats every p slots (p divides the number of slots and every position is below p):
@@ -56,6 +63,10 @@ pub enum LayoutError {
     Period { period: u32, slots: usize, last: usize },
     #[error("the tensor takes {0} ciphertexts, more than can be addressed")]
     TooLarge(usize),
+    #[error("a ciphertext must have at least one slot")]
+    NoSlots,
+    #[error("the digits interleave, and {0} elements are too many to check one by one: use larger strides")]
+    Interleaved(usize),
 }
 
 impl Layout {
@@ -64,10 +75,12 @@ impl Layout {
         let mut digits = Vec::new();
         let mut stride = 1u32;
         for (axis, &extent) in shape.dims().iter().enumerate().rev() {
+            // A tensor too large for 32 bits saturates, and is refused by `verify`.
+            let extent = u32::try_from(extent).unwrap_or(u32::MAX);
             if extent > 1 {
-                digits.push(Digit { axis: axis as u32, divisor: 1, extent: extent as u32, stride });
+                digits.push(Digit { axis: axis as u32, divisor: 1, extent, stride });
             }
-            stride *= extent as u32;
+            stride = stride.saturating_mul(extent);
         }
         digits.reverse();
         Layout { shape, slots, digits, period: None }
@@ -101,33 +114,20 @@ impl Layout {
 
     /// The largest position plus one.
     pub fn span(&self) -> usize {
-        1 + self.digits.iter().map(|d| (d.extent as usize - 1) * d.stride as usize).sum::<usize>()
+        self.digits.iter().fold(1, |span: usize, d| span.saturating_add(d.reach()))
     }
 
     /// How many ciphertexts the tensor takes.
     pub fn ciphertexts(&self) -> usize {
-        self.span().div_ceil(self.slots.0).max(1)
+        self.span().div_ceil(self.slots.0.max(1)).max(1)
     }
 
     /// Check that the digits cover every axis exactly and that no two elements share a slot.
     pub fn verify(&self) -> Result<(), LayoutError> {
-        for (axis, &extent) in self.shape.dims().iter().enumerate() {
-            let mut digits: Vec<_> = self.digits.iter().filter(|d| d.axis as usize == axis).collect();
-            digits.sort_by_key(|d| d.divisor);
-            let mut covered = 1usize;
-            for d in digits {
-                if d.divisor as usize != covered || d.extent == 0 {
-                    return Err(LayoutError::Axis { axis, extent });
-                }
-                covered *= d.extent as usize;
-            }
-            if covered < extent {
-                return Err(LayoutError::Axis { axis, extent });
-            }
+        if self.slots.0 == 0 {
+            return Err(LayoutError::NoSlots);
         }
-        if self.digits.iter().any(|d| d.axis as usize >= self.shape.rank()) {
-            return Err(LayoutError::Axis { axis: self.shape.rank(), extent: 0 });
-        }
+        self.verify_axes()?;
         let span = self.span();
         if span > self.slots.0.saturating_mul(1 << 12) {
             return Err(LayoutError::TooLarge(self.ciphertexts()));
@@ -137,14 +137,55 @@ impl Layout {
         {
             return Err(LayoutError::Period { period, slots: self.slots.0, last: span - 1 });
         }
-        let mut used = vec![false; span];
-        for index in self.shape.indices() {
-            let position = self.position(&index);
-            if std::mem::replace(&mut used[position], true) {
-                return Err(LayoutError::Collision(position));
+        self.verify_distinct()
+    }
+
+    /// Check that the digits of every axis tell all its indices apart.
+    fn verify_axes(&self) -> Result<(), LayoutError> {
+        for (axis, &extent) in self.shape.dims().iter().enumerate() {
+            let mut digits: Vec<_> = self.digits.iter().filter(|d| d.axis as usize == axis).collect();
+            digits.sort_by_key(|d| d.divisor);
+            let mut covered = 1usize;
+            for d in digits {
+                if d.divisor as usize != covered || d.extent == 0 {
+                    return Err(LayoutError::Axis { axis, extent });
+                }
+                covered = covered.saturating_mul(d.extent as usize);
+            }
+            if covered < extent {
+                return Err(LayoutError::Axis { axis, extent });
             }
         }
+        if self.digits.iter().any(|d| d.axis as usize >= self.shape.rank()) {
+            return Err(LayoutError::Axis { axis: self.shape.rank(), extent: 0 });
+        }
         Ok(())
+    }
+
+    /// Check that no two elements share a position.
+    fn verify_distinct(&self) -> Result<(), LayoutError> {
+        // When each stride exceeds all that the smaller ones reach together, positions are numbers in a mixed radix.
+        let mut digits: Vec<_> = self.digits.iter().filter(|d| d.extent > 1).collect();
+        digits.sort_by_key(|d| d.stride);
+        let mut reach = 0usize;
+        let nested = digits.iter().all(|d| {
+            let above = d.stride as usize > reach;
+            reach = reach.saturating_add(d.reach());
+            above
+        });
+        if nested {
+            return Ok(());
+        }
+        let elements = self.shape.dims().iter().fold(1usize, |n, &extent| n.saturating_mul(extent));
+        if elements > 1 << 20 {
+            return Err(LayoutError::Interleaved(elements));
+        }
+        let mut positions: Vec<usize> = self.shape.indices().map(|index| self.position(&index)).collect();
+        positions.sort_unstable();
+        match positions.windows(2).find(|w| w[0] == w[1]) {
+            Some(pair) => Err(LayoutError::Collision(pair[0])),
+            None => Ok(()),
+        }
     }
 
     /// Put a tensor's data (row-major) into slot vectors, one for each ciphertext.

@@ -36,6 +36,8 @@ pub mod evaluate;
 
 pub mod cost;
 
+pub mod text;
+
 pub use hec_params::{Depth, Level, LogN, Parameters, ParametersError, ParametersLiteral, Rotation, Scale, Slots};
 pub use layout::{Digit, Layout, LayoutError, SlotIndex};
 pub use origin::Origin;

@@ -9,6 +9,7 @@ use crate::entity::EntityVec;
 use crate::tensor::ClientOp;
 use crate::{Layout, Origin, Plain, Rotation, SlotMap, Slots};
 pub use verify::CircuitError;
+pub(crate) use verify::verify_client;
 
 crate::entity!(
     /// A slot value.

@@ -2,7 +2,13 @@
 
 use super::{Circuit, MapId, Op, PlainId, ValueId};
 use crate::entity::Entity;
-use crate::{LayoutError, Plain};
+use crate::tensor::ClientOp;
+use crate::{Layout, LayoutError, Plain};
+use hec_params::MAX_LOG_N;
+use std::collections::BTreeSet;
+
+/// The most ciphertexts in a bundle, as for a [`Layout`].
+const MAX_COUNT: u32 = 1 << 12;
 
 /// Why a circuit is ill-formed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -10,6 +16,14 @@ use crate::{LayoutError, Plain};
 pub enum CircuitError {
     #[error("{op} takes {expected} arguments, not {found}")]
     Arity { op: &'static str, expected: usize, found: usize },
+    #[error("{0} slots: their number must be a power of two, at most {max}", max = MAX_LOG_N.slots())]
+    Slots(usize),
+    #[error("two maps have the name @{0}")]
+    RepeatedMap(String),
+    #[error("{map} is from {inputs} to {outputs} ciphertexts, of at most {MAX_COUNT}")]
+    MapSize { map: MapId, inputs: u32, outputs: u32 },
+    #[error("output {name}: the client's operations name an axis that the tensor does not have")]
+    ClientAxis { name: String },
     #[error("{0} is used before it is defined")]
     Undefined(ValueId),
     #[error("{0} does not exist")]
@@ -78,7 +92,13 @@ impl Circuit {
     /// # Errors
     /// The first reason found.
     pub fn verify(&self) -> Result<(), CircuitError> {
+        if !self.slots.0.is_power_of_two() || self.slots > MAX_LOG_N.slots() {
+            return Err(CircuitError::Slots(self.slots.0));
+        }
         self.verify_constants()?;
+        for input in &self.inputs {
+            self.verify_layout(&input.name, &input.layout, MAX_COUNT)?;
+        }
         let mut seen = vec![false; self.inputs.len()];
         for (id, node) in self.nodes.iter() {
             if let Some(&late) = node.args.iter().find(|a| a.index() >= id.index()) {
@@ -94,18 +114,17 @@ impl Circuit {
                 return Err(CircuitError::Input(i));
             }
         }
-        for input in &self.inputs {
-            self.verify_layout(&input.name, &input.layout, input.layout.ciphertexts() as u32)?;
-        }
         for output in &self.outputs {
             let node = self.nodes.get(output.value).ok_or(CircuitError::Undefined(output.value))?;
             self.verify_layout(&output.name, &output.layout, node.count)?;
+            verify_client(&output.name, &output.layout, &output.client)?;
         }
         Ok(())
     }
 
     fn verify_constants(&self) -> Result<(), CircuitError> {
         let slots = self.slots.0;
+        let mut names = BTreeSet::new();
         for (map, m) in self.maps.iter() {
             let ok = m
                 .diagonals
@@ -113,6 +132,12 @@ impl Circuit {
                 .all(|(&(o, i, r), d)| o < m.outputs && i < m.inputs && (r.0 as usize) < slots && d.len() == slots);
             if !ok || m.slots != self.slots {
                 return Err(CircuitError::Diagonal { map, slots });
+            }
+            if m.inputs > MAX_COUNT || m.outputs > MAX_COUNT {
+                return Err(CircuitError::MapSize { map, inputs: m.inputs, outputs: m.outputs });
+            }
+            if !names.insert(m.name.as_str()) {
+                return Err(CircuitError::RepeatedMap(m.name.clone()));
             }
         }
         for (plain, p) in self.plains.iter() {
@@ -125,7 +150,7 @@ impl Circuit {
         Ok(())
     }
 
-    fn verify_layout(&self, name: &str, layout: &crate::Layout, count: u32) -> Result<(), CircuitError> {
+    fn verify_layout(&self, name: &str, layout: &Layout, count: u32) -> Result<(), CircuitError> {
         layout.verify().map_err(|source| CircuitError::Layout { name: name.to_owned(), source })?;
         if layout.slots != self.slots || layout.ciphertexts() as u32 > count {
             return Err(CircuitError::LayoutSize {
@@ -137,5 +162,13 @@ impl Circuit {
             });
         }
         Ok(())
+    }
+}
+
+/// Check that what the client does after decryption fits the tensor that it unpacks.
+pub(crate) fn verify_client(name: &str, layout: &Layout, client: &[ClientOp]) -> Result<(), CircuitError> {
+    match client.iter().all(|op| op.fits(layout.shape.rank())) {
+        true => Ok(()),
+        false => Err(CircuitError::ClientAxis { name: name.to_owned() }),
     }
 }

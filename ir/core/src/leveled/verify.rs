@@ -1,9 +1,11 @@
 //! Levels and scales of results: the evaluator "level and scale only", and the verifier built on it.
 
 use super::{Circuit, Op, Type, ValueId};
-use crate::circuit::{Circuit as Slotwise, CircuitError};
+use crate::circuit::{Circuit as Slotwise, CircuitError, verify_client};
 use crate::entity::Entity;
 use crate::{Parameters, ParametersError, Plain, Scale};
+use std::collections::BTreeSet;
+use std::fmt;
 
 /// Why a leveled circuit is ill-formed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -13,10 +15,19 @@ pub enum LeveledError {
     Parameters(#[from] ParametersError),
     #[error(transparent)]
     Slots(#[from] CircuitError),
+    #[error("input {0} has more than one node")]
+    Input(u32),
     #[error("{value} = {op}: {reason}")]
     Type { value: ValueId, op: &'static str, reason: String },
-    #[error("{value} is declared as {declared:?}, but it is {inferred:?}")]
+    #[error("{value} is declared as {declared}, but it is {inferred}")]
     Declared { value: ValueId, declared: Type, inferred: Type },
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Type { count, level, scale, parts } = self;
+        write!(f, "level {level}, scale 2^{:.3}, {parts} parts, {count} ciphertexts", libm::log2(scale.0))
+    }
 }
 
 impl Op {
@@ -93,14 +104,18 @@ impl Circuit {
     pub fn verify(&self) -> Result<(), LeveledError> {
         let parameters = Parameters::check(self.parameters.clone())?;
         self.without_nodes(&parameters).verify()?;
+        let mut seen = BTreeSet::new();
         for (value, node) in self.nodes.iter() {
             let fail = |reason: String| LeveledError::Type { value, op: node.op.name(), reason };
             if let Some(late) = node.args.iter().find(|a| a.index() >= value.index()) {
                 return Err(fail(format!("{late} is used before it is defined")));
             }
-            let args: Vec<Type> = node.args.iter().map(|&a| self.nodes[a].ty).collect();
-            let count = self.count_of(node.op, &args).map_err(fail)?;
-            let inferred = node.op.infer(&args, count, &parameters).map_err(fail)?;
+            if let Op::Input(i) = node.op
+                && !seen.insert(i)
+            {
+                return Err(LeveledError::Input(i));
+            }
+            let inferred = self.infer(node.op, &node.args, &parameters).map_err(fail)?;
             if inferred != node.ty {
                 return Err(LeveledError::Declared { value, declared: node.ty, inferred });
             }
@@ -116,8 +131,21 @@ impl Circuit {
             if !fits {
                 return Err(fail("the layout does not fit the value, or the value is not relinearized"));
             }
+            verify_client(&output.name, &output.layout, &output.client)?;
         }
         Ok(())
+    }
+
+    /// What is known of the result of `op` on `args`.
+    ///
+    /// # Errors
+    /// A reason in words, when they do not fit.
+    pub fn infer(&self, op: Op, args: &[ValueId], parameters: &Parameters) -> Result<Type, String> {
+        let types: Vec<Type> = args
+            .iter()
+            .map(|&a| self.nodes.get(a).map(|n| n.ty).ok_or_else(|| format!("{a} is used before it is defined")))
+            .collect::<Result<_, _>>()?;
+        op.infer(&types, self.count_of(op, &types)?, parameters)
     }
 
     /// Ciphertexts in the result.
@@ -138,6 +166,9 @@ impl Circuit {
                 Plain::Scalar(_) => Ok(first),
                 Plain::Slots(vectors) => same(vectors.len() as u32),
             },
+            Op::Rotate(r) if r.0 as usize >= self.parameters.log_n.slots().0 => {
+                Err("the rotation is not below the number of slots".to_owned())
+            }
             _ => Ok(first),
         }
     }

@@ -1,10 +1,11 @@
 //! What makes a program well-formed: registers are written before they are read, types follow, keys suffice.
 
 use super::{Instruction, KeySet, Op, Program, Register};
-use crate::circuit::{Circuit as Slotwise, CircuitError};
+use crate::circuit::{Circuit as Slotwise, CircuitError, MapId, verify_client};
+use crate::entity::Entity;
 use crate::leveled::{self, Type};
 use crate::{Level, Parameters, ParametersError, Plain, Rotation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a program is ill-formed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -14,6 +15,10 @@ pub enum ProgramError {
     Parameters(#[from] ParametersError),
     #[error(transparent)]
     Slots(#[from] CircuitError),
+    #[error("the plan of {0} does not split every rotation r as giant + baby = r modulo the slots, both below them")]
+    Plan(MapId),
+    #[error("there are {plans} plans for {maps} maps: every map needs one")]
+    Plans { plans: usize, maps: usize },
     #[error("instruction {index} ({op} to {destination}): {reason}")]
     Instruction { index: usize, op: &'static str, destination: Register, reason: String },
     #[error("output {name}: {reason}")]
@@ -36,13 +41,13 @@ impl Program {
             let level = instruction.ty.level;
             match instruction.op {
                 Op::Relinearize => keys.relinearize = keys.relinearize.max(Some(level)),
-                Op::RelinearizeRescale => keys.relinearize = keys.relinearize.max(Some(Level(level.0 + 1))),
+                Op::RelinearizeRescale => keys.relinearize = keys.relinearize.max(Some(above(level))),
                 Op::Rotate(r) => rotation(&mut keys, r, level),
                 Op::Linear(map) => {
                     // Key switching happens before the rescale, one level above the result.
                     for &(giant, baby) in self.plans.get(map).iter().flat_map(|p| p.split.values()) {
-                        rotation(&mut keys, giant, Level(level.0 + 1));
-                        rotation(&mut keys, baby, Level(level.0 + 1));
+                        rotation(&mut keys, giant, above(level));
+                        rotation(&mut keys, baby, above(level));
                     }
                 }
                 _ => {}
@@ -58,14 +63,20 @@ impl Program {
     pub fn verify(&self) -> Result<(), ProgramError> {
         let parameters = Parameters::check(self.parameters.clone())?;
         self.constants_alone(&parameters).verify()?;
+        self.verify_plans()?;
         let mut live: BTreeMap<Register, Type> = BTreeMap::new();
+        let mut loaded = BTreeSet::new();
         for (index, instruction) in self.instructions.iter().enumerate() {
-            self.step(instruction, &mut live, &parameters).map_err(|reason| ProgramError::Instruction {
-                index,
-                op: instruction.op.name(),
-                destination: instruction.destination,
-                reason,
-            })?;
+            let (op, destination) = (instruction.op, instruction.destination);
+            let fail = |reason| ProgramError::Instruction { index, op: op.name(), destination, reason };
+            // An input is handed over when it is loaded; registers are numbered densely, as a table of them is kept.
+            if matches!(op, Op::Load(i) if !loaded.insert(i)) {
+                return Err(fail("the input has been loaded before".to_owned()));
+            }
+            if destination.index() >= self.instructions.len() {
+                return Err(fail("register numbers must be below the number of instructions".to_owned()));
+            }
+            self.step(instruction, &mut live, &parameters).map_err(fail)?;
         }
         for output in &self.outputs {
             let fail = |reason: &str| ProgramError::Output { name: output.name.clone(), reason: reason.to_owned() };
@@ -77,8 +88,28 @@ impl Program {
             {
                 return Err(fail("its layout does not fit its register"));
             }
+            verify_client(&output.name, &output.layout, &output.client)?;
         }
         if self.keys == self.required_keys() { Ok(()) } else { Err(ProgramError::Keys) }
+    }
+
+    /// Check that every rotation of a map is the sum of its giant and its baby step.
+    fn verify_plans(&self) -> Result<(), ProgramError> {
+        if self.plans.len() != self.maps.len() {
+            return Err(ProgramError::Plans { plans: self.plans.len(), maps: self.maps.len() });
+        }
+        let n = self.parameters.log_n.slots().0 as u64;
+        for (id, map) in self.maps.iter() {
+            let split = &self.plans[id].split;
+            let adds_up = split.iter().all(|(r, (giant, baby))| {
+                let (r, giant, baby) = (u64::from(r.0), u64::from(giant.0), u64::from(baby.0));
+                giant < n && baby < n && (giant + baby) % n == r
+            });
+            if !adds_up || !map.rotations().iter().all(|r| split.contains_key(r)) {
+                return Err(ProgramError::Plan(id));
+            }
+        }
+        Ok(())
     }
 
     fn step(
@@ -89,27 +120,13 @@ impl Program {
     ) -> Result<(), String> {
         let read = |r: &Register| live.get(r).copied().ok_or_else(|| format!("{r} is empty"));
         let args: Vec<Type> = instruction.args.iter().map(read).collect::<Result<_, _>>()?;
-        let result = match instruction.op {
-            Op::Decompose | Op::Forget | Op::Free => match (args.as_slice(), instruction.args.as_slice()) {
-                ([ty], [register]) if *register == instruction.destination => {
-                    if instruction.op == Op::Decompose && ty.parts != 2 {
-                        return Err("only relinearized ciphertexts are decomposed".to_owned());
-                    }
-                    *ty
-                }
-                _ => return Err("it takes its destination as the only argument".to_owned()),
-            },
-            Op::RelinearizeRescale => {
-                let whole = leveled::Op::Relinearize.infer(&args, 0, parameters)?;
-                leveled::Op::Rescale.infer(&[whole], 0, parameters)?
-            }
-            op => {
-                let op = op.leveled().ok_or("not an operation on ciphertexts")?;
-                op.infer(&args, self.count(instruction.op, &args)?, parameters)?
-            }
-        };
+        let in_place = matches!(instruction.op, Op::Decompose | Op::Forget | Op::Free);
+        if in_place && instruction.args != [instruction.destination] {
+            return Err("it takes its destination as the only argument".to_owned());
+        }
+        let result = self.infer(instruction.op, &args, parameters)?;
         if result != instruction.ty {
-            return Err(format!("declared as {:?}, but it is {result:?}", instruction.ty));
+            return Err(format!("declared as {}, but it is {result}", instruction.ty));
         }
         if instruction.op == Op::Free {
             live.remove(&instruction.destination);
@@ -117,6 +134,25 @@ impl Program {
             live.insert(instruction.destination, result);
         }
         Ok(())
+    }
+
+    /// What is known of the result of `op` on arguments of these types.
+    ///
+    /// # Errors
+    /// A reason in words, when they do not fit.
+    pub fn infer(&self, op: Op, args: &[Type], parameters: &Parameters) -> Result<Type, String> {
+        match (op, args) {
+            (Op::Decompose, [ty]) if ty.parts != 2 => Err("only relinearized ciphertexts are decomposed".to_owned()),
+            (Op::Decompose | Op::Forget | Op::Free, [ty]) => Ok(*ty),
+            (Op::RelinearizeRescale, _) => {
+                let whole = leveled::Op::Relinearize.infer(args, 0, parameters)?;
+                leveled::Op::Rescale.infer(&[whole], 0, parameters)
+            }
+            _ => {
+                let on_ciphertexts = op.leveled().ok_or("it takes its destination as the only argument")?;
+                on_ciphertexts.infer(args, self.count(op, args)?, parameters)
+            }
+        }
     }
 
     /// Ciphertexts of the result, where constants or inputs decide it.
@@ -129,13 +165,8 @@ impl Program {
             }
             Op::Linear(id) => {
                 let map = self.maps.get(id).ok_or("no such map")?;
-                let plan = self.plans.get(id).ok_or("the map has no plan")?;
-                let n = map.slots.0 as u64;
-                let adds_up = map.rotations().iter().all(|r| {
-                    plan.split.get(r).is_some_and(|(g, b)| (u64::from(g.0) + u64::from(b.0)) % n == u64::from(r.0))
-                });
-                if !adds_up || map.inputs != first {
-                    return Err("the plan or the input does not fit the map".to_owned());
+                if map.inputs != first {
+                    return Err(format!("the map takes {} ciphertexts, not {first}", map.inputs));
                 }
                 Ok(map.outputs)
             }
@@ -160,6 +191,11 @@ impl Program {
         slotwise.plains = self.plains.clone();
         slotwise
     }
+}
+
+/// The level before a rescale.
+fn above(level: Level) -> Level {
+    Level(level.0.saturating_add(1))
 }
 
 impl Op {

@@ -1,7 +1,10 @@
 //! Shapes of results, and the verifier.
 
-use super::{Constants, ConvAttributes, Graph, LinearStep, Op, Shape, ValueId, Window};
+use super::{ClientOp, Constants, ConvAttributes, Graph, LinearStep, Op, Shape, ValueId, Window};
 use crate::entity::Entity;
+
+/// The most elements of a tensor: all of them must fit the slots of one bundle of ciphertexts many times over.
+const MAX_ELEMENTS: usize = 1 << 31;
 
 /// Why a node is ill-formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,12 +20,33 @@ pub enum ShapeError {
     Mismatch { op: &'static str, left: Vec<usize>, right: Vec<usize> },
     #[error("{op} on shape {shape:?}: {reason}")]
     Invalid { op: &'static str, shape: Vec<usize>, reason: String },
+    #[error("shape {0:?} has more than {MAX_ELEMENTS} elements")]
+    TooLarge(Vec<usize>),
+    #[error("constant @{0} has not as many numbers as its shape says")]
+    Constant(String),
+    #[error("output {name}: the client's operations name an axis that {shape:?} does not have")]
+    ClientAxis { name: String, shape: Vec<usize> },
     #[error("{value} is declared with shape {declared:?}, but it has {inferred:?}")]
     Declared { value: ValueId, declared: Vec<usize>, inferred: Vec<usize> },
 }
 
 fn invalid(op: &'static str, shape: &Shape, reason: impl Into<String>) -> ShapeError {
     ShapeError::Invalid { op, shape: shape.dims().to_vec(), reason: reason.into() }
+}
+
+/// Number of elements, if it is one that a tensor may have.
+fn checked_elements(shape: &Shape) -> Result<usize, ShapeError> {
+    let count = shape.dims().iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
+    count.filter(|&n| n <= MAX_ELEMENTS).ok_or_else(|| ShapeError::TooLarge(shape.dims().to_vec()))
+}
+
+impl ClientOp {
+    /// Whether it can be applied to a tensor of `rank` axes.
+    pub fn fits(&self, rank: usize) -> bool {
+        match *self {
+            ClientOp::Softmax { axis } => axis < rank,
+        }
+    }
 }
 
 impl Op {
@@ -91,7 +115,7 @@ impl LinearStep {
                 }
                 Ok(Shape::new(out))
             }
-            LinearStep::Reshape { shape } if shape.elements() == input.elements() => Ok(shape.clone()),
+            LinearStep::Reshape { shape } if checked_elements(shape)? == checked_elements(input)? => Ok(shape.clone()),
             LinearStep::Reshape { .. } => Err(bad("the number of elements changes")),
             LinearStep::Transpose { permutation } => {
                 let mut sorted = permutation.clone();
@@ -104,9 +128,10 @@ impl LinearStep {
             LinearStep::Slice { starts, steps, extents } => {
                 rank_is(starts.len()).and(rank_is(steps.len())).and(rank_is(extents.len()))?;
                 for axis in 0..dims.len() {
-                    let last = starts[axis] as i64 + steps[axis] * (extents[axis] as i64 - 1);
-                    let inside = |at: i64| at >= 0 && at < dims[axis] as i64;
-                    if steps[axis] == 0 || extents[axis] == 0 || !inside(starts[axis] as i64) || !inside(last) {
+                    // In 128 bits, where no product or sum of these overflows.
+                    let (start, step, extent) = (starts[axis] as i128, steps[axis] as i128, extents[axis] as i128);
+                    let inside = |at: i128| at >= 0 && at < dims[axis] as i128;
+                    if step == 0 || extent == 0 || !inside(start) || !inside(start + step * (extent - 1)) {
                         return Err(bad("the slice leaves the tensor or is empty"));
                     }
                 }
@@ -114,7 +139,9 @@ impl LinearStep {
             }
             LinearStep::Pad { before, after } => {
                 rank_is(before.len()).and(rank_is(after.len()))?;
-                Ok(Shape::new((0..dims.len()).map(|a| before[a] + dims[a] + after[a]).collect::<Vec<_>>()))
+                let padded = |a: usize| dims[a].checked_add(before[a])?.checked_add(after[a]);
+                let extents: Option<Vec<_>> = (0..dims.len()).map(padded).collect();
+                extents.map(Shape::new).ok_or_else(|| bad("an extent overflows"))
             }
             LinearStep::Expand { shape } => match input.broadcast(shape) {
                 Some(out) if out == *shape => Ok(out),
@@ -125,11 +152,12 @@ impl LinearStep {
 }
 
 /// Output extent along one axis, floor mode.
-fn window_extent(size: usize, pads: usize, kernel: usize, stride: usize) -> Option<usize> {
+fn window_extent(size: usize, pads: [usize; 2], kernel: usize, stride: usize) -> Option<usize> {
     if kernel == 0 || stride == 0 {
         return None;
     }
-    Some((size + pads).checked_sub(kernel)? / stride + 1)
+    let padded = size.checked_add(pads[0])?.checked_add(pads[1])?;
+    Some(padded.checked_sub(kernel)? / stride + 1)
 }
 
 fn conv_shape(input: &Shape, weight: &Shape, a: &ConvAttributes) -> Result<Shape, ShapeError> {
@@ -141,11 +169,11 @@ fn conv_shape(input: &Shape, weight: &Shape, a: &ConvAttributes) -> Result<Shape
         return Err(bad(&format!("channels do not match weight {:?} with {} groups", weight.dims(), a.groups)));
     }
     let extent = |size, pads, k: usize, axis: usize| {
-        let span = a.dilations[axis].checked_mul(k.checked_sub(1)?)? + 1;
+        let span = a.dilations[axis].checked_mul(k.checked_sub(1)?)?.checked_add(1)?;
         if a.dilations[axis] == 0 { None } else { window_extent(size, pads, span, a.strides[axis]) }
     };
-    let oh = extent(h, a.pads[0] + a.pads[2], kh, 0).ok_or_else(|| bad("the kernel does not fit the height"))?;
-    let ow = extent(w, a.pads[1] + a.pads[3], kw, 1).ok_or_else(|| bad("the kernel does not fit the width"))?;
+    let oh = extent(h, [a.pads[0], a.pads[2]], kh, 0).ok_or_else(|| bad("the kernel does not fit the height"))?;
+    let ow = extent(w, [a.pads[1], a.pads[3]], kw, 1).ok_or_else(|| bad("the kernel does not fit the width"))?;
     Ok(Shape::new([n, out, oh, ow]))
 }
 
@@ -158,8 +186,8 @@ fn window_shape(op: &'static str, input: &Shape, window: &Window) -> Result<Shap
         return Err(bad("padding must be smaller than the window"));
     }
     let extent = |size, pads, axis: usize| window_extent(size, pads, window.kernel[axis], window.strides[axis]);
-    let oh = extent(h, window.pads[0] + window.pads[2], 0).ok_or_else(|| bad("the window does not fit the height"))?;
-    let ow = extent(w, window.pads[1] + window.pads[3], 1).ok_or_else(|| bad("the window does not fit the width"))?;
+    let oh = extent(h, [window.pads[0], window.pads[2]], 0).ok_or_else(|| bad("the window does not fit the height"))?;
+    let ow = extent(w, [window.pads[1], window.pads[3]], 1).ok_or_else(|| bad("the window does not fit the width"))?;
     Ok(Shape::new([n, c, oh, ow]))
 }
 
@@ -183,6 +211,7 @@ impl Graph {
                 let mut shape = (*x).clone();
                 for step in steps {
                     shape = step.output_shape(&shape, &self.constants)?;
+                    checked_elements(&shape)?;
                 }
                 Ok(shape)
             }
@@ -217,14 +246,21 @@ impl Graph {
     /// # Errors
     /// The first ill-formed node's reason.
     pub fn verify(&self) -> Result<(), ShapeError> {
+        for (_, name, tensor) in self.constants.iter() {
+            if checked_elements(&tensor.shape)? != tensor.data.len() {
+                return Err(ShapeError::Constant(name.to_owned()));
+            }
+        }
         for (id, node) in self.nodes.iter() {
             if let Some(&late) = node.args.iter().find(|a| a.index() >= id.index()) {
                 return Err(ShapeError::Undefined(late));
             }
-            if matches!(node.op, Op::Input { .. }) {
-                continue;
-            }
-            let inferred = self.infer(&node.op, &node.args)?;
+            // An input has the shape that it is declared with.
+            let inferred = match node.op {
+                Op::Input { .. } if node.args.is_empty() => node.shape.clone(),
+                _ => self.infer(&node.op, &node.args)?,
+            };
+            checked_elements(&inferred)?;
             if inferred != node.shape {
                 return Err(ShapeError::Declared {
                     value: id,
@@ -233,9 +269,12 @@ impl Graph {
                 });
             }
         }
-        match self.outputs.iter().find(|o| self.nodes.get(o.value).is_none()) {
-            Some(output) => Err(ShapeError::Undefined(output.value)),
-            None => Ok(()),
+        for output in &self.outputs {
+            let shape = &self.nodes.get(output.value).ok_or(ShapeError::Undefined(output.value))?.shape;
+            if !output.client.iter().all(|op| op.fits(shape.rank())) {
+                return Err(ShapeError::ClientAxis { name: output.name.clone(), shape: shape.dims().to_vec() });
+            }
         }
+        Ok(())
     }
 }
