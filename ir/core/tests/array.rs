@@ -1,4 +1,5 @@
 //! `.npy` and `.npz` files: what NumPy writes is read, what is written is read back, and nothing malformed panics.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use hec_ir::array::{Array, ArrayError, ElementType, load, read_npy, read_npz, write_npy, write_npz};
 use hec_ir::tensor::{Shape, Tensor};

@@ -1,4 +1,5 @@
 //! The reference interpreter against slow definitions that follow the documentation of each step word by word.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use hec_ir::Origin;
 use hec_ir::tensor::{

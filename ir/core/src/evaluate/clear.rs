@@ -15,12 +15,12 @@ use std::sync::Arc;
 pub struct Clear;
 
 /// Each slot vector of a bundle, changed.
-fn map(x: &[Vec<f64>], f: impl Fn(f64) -> f64) -> SlotVectors {
+pub(super) fn map(x: &[Vec<f64>], f: impl Fn(f64) -> f64) -> SlotVectors {
     x.iter().map(|vector| vector.iter().map(|&x| f(x)).collect()).collect()
 }
 
 /// Two bundles, slot by slot.
-fn zip(x: &[Vec<f64>], y: &[Vec<f64>], f: impl Fn(f64, f64) -> f64) -> SlotVectors {
+pub(super) fn zip(x: &[Vec<f64>], y: &[Vec<f64>], f: impl Fn(f64, f64) -> f64) -> SlotVectors {
     let vector = |(x, y): (&Vec<f64>, &Vec<f64>)| x.iter().zip(y).map(|(&x, &y)| f(x, y)).collect();
     x.iter().zip(y).map(vector).collect()
 }

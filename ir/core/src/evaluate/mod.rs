@@ -6,6 +6,7 @@
 pub mod clear;
 pub mod cost;
 mod layers;
+pub mod noise;
 mod tensors;
 
 use crate::circuit::{self, MapId, PlainId};

@@ -1,0 +1,293 @@
+//! Slots in clear with a noise model: how far decrypted results lie from exact ones.
+//!
+//! Every slot carries the variance of the real part of its error, in units of the message. Errors of different origin
+//! are independent with mean 0, so that variances add; [`model`] says what each operation adds. What was there before
+//! is carried along: d²·v through a product with d, x²·v_y + y²·v_x + 2·v_x·v_y through a product of two ciphertexts
+//! (the imaginary parts of both errors make up the 2), 4·x²·v + 4·v² through a square.
+//! Sources: Costache, Curtis, Hales, Murphy, Ogilvie, Player, "On the precision loss in approximate homomorphic
+//! encryption" (2023), for the central-limit model in slots; Bossuat, Mouchet, Troncoso-Pastoriza, Hubaux (2021), §4,
+//! for where key switching rounds when it is hoisted.
+
+mod gauss;
+mod model;
+
+use super::layers::ByLayer;
+use super::tensors::{SimulateError, SlotVectors, pack_inputs, unpack_output};
+use super::{Evaluator, clear, run_program};
+use crate::circuit::{MapId, PlainId};
+use crate::leveled::{Op, Type};
+use crate::program::{BabyGiant, Program};
+use crate::tensor::Tensor;
+use crate::{Level, Origin, Parameters, Plain, Rotation, SlotMap};
+use gauss::Gauss;
+use model::Model;
+use std::sync::Arc;
+
+/// A bundle with its errors.
+#[derive(Clone, Debug)]
+pub struct NoisyValue {
+    /// Level, scale, parts.
+    pub ty: Type,
+    /// The slots: exact, or with one sample of the noise.
+    pub slots: Arc<SlotVectors>,
+    /// Variance of each slot's error.
+    pub variance: Arc<SlotVectors>,
+}
+
+/// Predicts errors, and draws samples of them when it has a seed.
+#[derive(Debug)]
+pub struct Noise<'a> {
+    parameters: &'a Parameters,
+    model: Model<'a>,
+    sampler: Option<Gauss>,
+    layers: ByLayer<Option<f64>>,
+}
+
+impl<'a> Noise<'a> {
+    /// Slots stay exact; errors are only predicted.
+    pub fn predict(parameters: &'a Parameters) -> Self {
+        Noise { parameters, model: Model { parameters }, sampler: None, layers: ByLayer::new() }
+    }
+
+    /// Slots get errors drawn from the model, too: the same seed gives the same errors on every machine.
+    pub fn sample(parameters: &'a Parameters, seed: u64) -> Self {
+        Noise { sampler: Some(Gauss::new(seed)), ..Noise::predict(parameters) }
+    }
+
+    /// A fresh encryption of slot vectors.
+    ///
+    /// # Errors
+    /// None for parameters that were checked; the rules of the leveled circuit decide.
+    pub fn encrypt(&mut self, slots: SlotVectors) -> Result<NoisyValue, SimulateError> {
+        let ty = self.layers.infer(Op::Input(0), &[], slots.len() as u32, self.parameters)?;
+        let fresh = self.model.fresh(ty.scale);
+        let nothing = slots.iter().map(|s| vec![0.0; s.len()]).collect();
+        Ok(self.make(ty, slots, nothing, |_, _| fresh))
+    }
+
+    /// The largest standard deviation of a slot after each layer's last operation, in the order of the program.
+    pub fn layers(self) -> Vec<(String, f64)> {
+        self.layers.into_entries().into_iter().filter_map(|(layer, std_dev)| Some((layer, std_dev?))).collect()
+    }
+
+    /// A result: `added(vector, slot)` is the variance of the error that the operation itself makes.
+    fn make(
+        &mut self,
+        ty: Type,
+        mut slots: SlotVectors,
+        mut variance: SlotVectors,
+        added: impl Fn(usize, usize) -> f64,
+    ) -> NoisyValue {
+        for (i, (slots, variance)) in slots.iter_mut().zip(&mut variance).enumerate() {
+            for (s, (slot, variance)) in slots.iter_mut().zip(variance).enumerate() {
+                let new = added(i, s);
+                *variance += new;
+                if let Some(sampler) = &mut self.sampler
+                    && new > 0.0
+                {
+                    *slot += new.sqrt() * sampler.next();
+                }
+            }
+        }
+        if let Some(layer) = self.layers.current() {
+            *layer = Some(variance.iter().flatten().copied().fold(0.0, f64::max).sqrt());
+        }
+        NoisyValue { ty, slots: Arc::new(slots), variance: Arc::new(variance) }
+    }
+
+    fn infer(&self, op: Op, args: &[&NoisyValue], count: u32) -> Result<Type, SimulateError> {
+        let types: Vec<Type> = args.iter().map(|v| v.ty).collect();
+        self.layers.infer(op, &types, count, self.parameters)
+    }
+
+    /// The same slots and errors, as a value of another type, with the same error added to every slot.
+    fn keep(&mut self, x: &NoisyValue, op: Op, added: f64) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(op, &[x], x.ty.count)?;
+        Ok(self.make(ty, SlotVectors::clone(&x.slots), SlotVectors::clone(&x.variance), |_, _| added))
+    }
+
+    /// Sum or difference: variances add either way.
+    fn combine(
+        &mut self,
+        x: &NoisyValue,
+        y: &NoisyValue,
+        op: Op,
+        f: impl Fn(f64, f64) -> f64,
+    ) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(op, &[x, y], x.ty.count)?;
+        let slots = clear::zip(&x.slots, &y.slots, f);
+        let variance = clear::zip(&x.variance, &y.variance, |v, w| v + w);
+        Ok(self.make(ty, slots, variance, |_, _| 0.0))
+    }
+}
+
+impl Evaluator for Noise<'_> {
+    type Value = NoisyValue;
+    type Error = SimulateError;
+
+    fn enter(&mut self, origin: &Origin, op: &'static str) {
+        self.layers.enter(origin, op);
+    }
+
+    /// Σ over diagonals of d²·(v + what the baby step adds) + x²·(rounding of d); then what the giant steps and the
+    /// division at the end add, the same in every slot.
+    fn linear(
+        &mut self,
+        x: &NoisyValue,
+        (id, map): (MapId, &SlotMap),
+        plan: Option<&BabyGiant>,
+    ) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::Linear(id), &[x], map.outputs)?;
+        let rounding = self.model.encoding(self.parameters.scale(x.ty.level));
+        let baby_step = self.model.key_switch_product(x.ty.level, x.ty.scale);
+        let n = map.slots.0;
+        let mut carried = vec![vec![0.0; n]; map.outputs as usize];
+        let mut added = carried.clone();
+        for (&(o, i, r), diagonal) in &map.diagonals {
+            // Without a plan every rotation is one of the input.
+            let turned = plan.and_then(|p| p.split.get(&r)).map_or(r, |split| split.1);
+            let step = if turned.is_zero() { 0.0 } else { baby_step };
+            let (o, i, r) = (o as usize, i as usize, r.0 as usize);
+            for (to, from) in [(0..n - r, r..n), (n - r..n, 0..r)] {
+                let inputs = x.slots[i][from.clone()].iter().zip(&x.variance[i][from]);
+                let outputs = carried[o][to.clone()].iter_mut().zip(&mut added[o][to.clone()]);
+                for (((carried, added), d), (x, v)) in outputs.zip(&diagonal[to]).zip(inputs) {
+                    *carried += d * d * v;
+                    *added += d * d * step + x * x * rounding;
+                }
+            }
+        }
+        let giants = plan.map_or(0, |p| p.giants().iter().filter(|g| !g.is_zero()).count());
+        let end = self.model.giant_steps(x.ty.level, x.ty.scale, giants) + self.model.rescale(ty.scale, 2);
+        Ok(self.make(ty, map.apply(&x.slots), carried, |o, s| added[o][s] + end))
+    }
+
+    fn add_plain(&mut self, x: &NoisyValue, (id, plain): (PlainId, &Plain)) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::AddPlain(id), &[x], x.ty.count)?;
+        let rounding = self.model.plain(plain, ty.scale);
+        let slots = clear::zip_plain(&x.slots, plain, |x, p| x + p);
+        Ok(self.make(ty, slots, SlotVectors::clone(&x.variance), |_, _| rounding))
+    }
+
+    fn mul_plain(&mut self, x: &NoisyValue, (id, plain): (PlainId, &Plain)) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::MulPlain(id), &[x], x.ty.count)?;
+        let rounding = self.model.plain(plain, self.parameters.scale(x.ty.level));
+        let slots = clear::zip_plain(&x.slots, plain, |x, p| x * p);
+        let variance = clear::zip_plain(&x.variance, plain, |v, p| v * p * p);
+        Ok(self.make(ty, slots, variance, |i, s| x.slots[i][s] * x.slots[i][s] * rounding))
+    }
+
+    fn add(&mut self, x: &NoisyValue, y: &NoisyValue) -> Result<NoisyValue, SimulateError> {
+        self.combine(x, y, Op::Add, |x, y| x + y)
+    }
+
+    fn sub(&mut self, x: &NoisyValue, y: &NoisyValue) -> Result<NoisyValue, SimulateError> {
+        self.combine(x, y, Op::Sub, |x, y| x - y)
+    }
+
+    fn negate(&mut self, x: &NoisyValue) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::Negate, &[x], x.ty.count)?;
+        Ok(self.make(ty, clear::map(&x.slots, |x| -x), SlotVectors::clone(&x.variance), |_, _| 0.0))
+    }
+
+    fn mul(&mut self, x: &NoisyValue, y: &NoisyValue) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::Mul, &[x, y], x.ty.count)?;
+        let own = |value: &[Vec<f64>], other: &[Vec<f64>]| clear::zip(value, other, |x, v| x * x * v);
+        let sum = clear::zip(&own(&x.slots, &y.variance), &own(&y.slots, &x.variance), |a, b| a + b);
+        let both = clear::zip(&x.variance, &y.variance, |v, w| 2.0 * v * w);
+        let slots = clear::zip(&x.slots, &y.slots, |x, y| x * y);
+        Ok(self.make(ty, slots, clear::zip(&sum, &both, |a, b| a + b), |_, _| 0.0))
+    }
+
+    fn square(&mut self, x: &NoisyValue) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::Square, &[x], x.ty.count)?;
+        let variance = clear::zip(&x.slots, &x.variance, |x, v| 4.0 * v * (x * x + v));
+        Ok(self.make(ty, clear::map(&x.slots, |x| x * x), variance, |_, _| 0.0))
+    }
+
+    fn rotate(&mut self, x: &NoisyValue, rotation: Rotation) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::Rotate(rotation), &[x], x.ty.count)?;
+        let turned = |vectors: &SlotVectors| {
+            let mut out = vectors.clone();
+            out.iter_mut().for_each(|vector| vector.rotate_left(rotation.0 as usize));
+            out
+        };
+        let added = if rotation.is_zero() { 0.0 } else { self.model.key_switch(ty.level, ty.scale) };
+        Ok(self.make(ty, turned(&x.slots), turned(&x.variance), |_, _| added))
+    }
+
+    fn relinearize(&mut self, x: &NoisyValue) -> Result<NoisyValue, SimulateError> {
+        let added = self.model.key_switch(x.ty.level, x.ty.scale);
+        self.keep(x, Op::Relinearize, added)
+    }
+
+    fn rescale(&mut self, x: &NoisyValue) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::Rescale, &[x], x.ty.count)?;
+        let added = self.model.rescale(ty.scale, x.ty.parts);
+        self.keep(x, Op::Rescale, added)
+    }
+
+    /// One division rounds once.
+    fn relinearize_rescale(&mut self, x: &NoisyValue) -> Result<NoisyValue, SimulateError> {
+        let added = self.model.key_switch_product(x.ty.level, x.ty.scale);
+        let whole = self.keep(x, Op::Relinearize, added)?;
+        self.rescale(&whole)
+    }
+
+    fn adjust(&mut self, x: &NoisyValue, level: Level) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::Adjust(level), &[x], x.ty.count)?;
+        let factor = self.model.adjust_factor(x.ty.scale, level);
+        let end = self.model.rescale(ty.scale, x.ty.parts);
+        let (slots, variance) = (SlotVectors::clone(&x.slots), SlotVectors::clone(&x.variance));
+        Ok(self.make(ty, slots, variance, |i, s| x.slots[i][s] * x.slots[i][s] * factor + end))
+    }
+}
+
+/// A result with its error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoisyOutput {
+    /// The elements: exact, or with one sample of the noise.
+    pub tensor: Tensor,
+    /// Standard deviation of each element's error.
+    pub std_dev: Tensor,
+}
+
+impl NoisyOutput {
+    /// log2 of the root mean square of the predicted standard deviations; −∞ for an empty tensor.
+    pub fn log2_std_dev(&self) -> f64 {
+        let sum: f64 = self.std_dev.data.iter().map(|s| s * s).sum();
+        0.5 * libm::log2(sum / self.std_dev.data.len().max(1) as f64)
+    }
+}
+
+/// The outputs of a program with their errors, before client operations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoisyRun {
+    /// One for each output of the program.
+    pub outputs: Vec<NoisyOutput>,
+    /// The largest standard deviation of a slot after each layer, in the order of the program.
+    pub layers: Vec<(String, f64)>,
+}
+
+/// Pack, run with the noise model, unpack, for a program that verifies. With a seed the outputs hold one sample of the
+/// noise; without one they are exact.
+///
+/// # Errors
+/// When the inputs do not fit.
+pub fn simulate_noise(program: &Program, inputs: &[Tensor], seed: Option<u64>) -> Result<NoisyRun, SimulateError> {
+    let parameters = Parameters::check(program.parameters.clone())?;
+    let mut noise = match seed {
+        Some(seed) => Noise::sample(&parameters, seed),
+        None => Noise::predict(&parameters),
+    };
+    let packed = pack_inputs(&program.inputs, inputs)?;
+    let fresh = packed.into_iter().map(|slots| noise.encrypt(slots)).collect::<Result<_, _>>()?;
+    let values = run_program(program, &mut noise, fresh)?;
+    let unpack = |(output, value): (&crate::circuit::Output<_>, &NoisyValue)| {
+        let mut std_dev = unpack_output(output, &value.variance);
+        std_dev.data.iter_mut().for_each(|v| *v = v.sqrt());
+        NoisyOutput { tensor: unpack_output(output, &value.slots), std_dev }
+    };
+    let outputs = program.outputs.iter().zip(&values).map(unpack).collect();
+    Ok(NoisyRun { outputs, layers: noise.layers() })
+}

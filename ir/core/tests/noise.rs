@@ -1,0 +1,121 @@
+//! The evaluator "noise": exact slots, predicted errors, and samples that agree with the prediction.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
+mod example;
+
+use hec_ir::evaluate::clear::simulate_clear;
+use hec_ir::evaluate::noise::{Noise, NoisyValue, simulate_noise};
+use hec_ir::evaluate::{Evaluator, SimulateError};
+use hec_ir::{Level, Parameters, Plain, Rotation, Scale};
+use std::sync::Arc;
+
+fn parameters() -> Parameters {
+    Parameters::check(example::parameters()).unwrap()
+}
+
+#[test]
+fn without_a_seed_the_slots_are_exact() {
+    let (program, inputs) = (example::program(), [example::input()]);
+    let run = simulate_noise(&program, &inputs, None).unwrap();
+    assert_eq!(run.outputs[0].tensor, simulate_clear(&program, &inputs).unwrap()[0]);
+    let layers: Vec<&str> = run.layers.iter().map(|l| l.0.as_str()).collect();
+    assert_eq!(layers, ["first", "square", "second", "turn"]);
+    assert!(run.layers.iter().all(|l| l.1 > 0.0));
+}
+
+#[test]
+fn samples_have_the_predicted_deviation() {
+    let (program, inputs) = (example::program(), [example::input()]);
+    let exact = simulate_noise(&program, &inputs, None).unwrap();
+    let runs = 150;
+    let mut squares = vec![0.0; exact.outputs[0].tensor.data.len()];
+    for seed in 0..runs {
+        let sample = simulate_noise(&program, &inputs, Some(seed)).unwrap();
+        for ((sum, x), y) in squares.iter_mut().zip(&sample.outputs[0].tensor.data).zip(&exact.outputs[0].tensor.data) {
+            *sum += (x - y) * (x - y) / runs as f64;
+        }
+    }
+    for (measured, predicted) in squares.iter().zip(&exact.outputs[0].std_dev.data) {
+        let bits = (0.5 * measured.log2() - predicted.log2()).abs();
+        assert!(bits < 0.25, "measured 2^{}, predicted 2^{}", 0.5 * measured.log2(), predicted.log2());
+    }
+    // 36-bit scale, N = 2^8: rounding alone is about 2^-30.
+    assert!((-32.0..-27.0).contains(&exact.outputs[0].log2_std_dev()), "{}", exact.outputs[0].log2_std_dev());
+}
+
+#[test]
+fn a_seed_gives_the_same_sample() {
+    let (program, inputs) = (example::program(), [example::input()]);
+    let run = |seed| simulate_noise(&program, &inputs, Some(seed)).unwrap();
+    assert_eq!(run(5), run(5));
+    assert_ne!(run(5).outputs[0].tensor, run(6).outputs[0].tensor);
+}
+
+/// One vector of a constant.
+fn value(noise: &mut Noise, x: f64) -> NoisyValue {
+    noise.encrypt(vec![vec![x; example::SLOTS.0]]).unwrap()
+}
+
+/// Standard deviation of the first slot, log2.
+fn log2(v: &NoisyValue) -> f64 {
+    0.5 * v.variance[0][0].log2()
+}
+
+#[test]
+fn each_operation_adds_what_its_formula_says() {
+    let parameters = parameters();
+    let mut noise = Noise::predict(&parameters);
+    let top = parameters.top_level();
+    let delta = parameters.scale(top).0;
+    let n = example::LOG_N.degree() as f64;
+    let fresh = value(&mut noise, 0.5);
+    let slot = |coefficient: f64, scale: f64| n / 2.0 * coefficient / (scale * scale);
+    let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
+    assert!(near(fresh.variance[0][3], slot(3.19 * 3.19 + 1.0 / 12.0, delta)));
+
+    let v = fresh.variance[0][0];
+    let sum = noise.add(&fresh, &fresh).unwrap();
+    assert!(near(sum.variance[0][0], 2.0 * v));
+    let square = noise.square(&fresh).unwrap();
+    assert!(near(square.variance[0][0], 4.0 * 0.25 * v + 4.0 * v * v));
+    let product = noise.mul(&fresh, &fresh).unwrap();
+    assert!(near(product.variance[0][0], 2.0 * 0.25 * v + 2.0 * v * v));
+
+    let plain = Plain::Slots(vec![Arc::new(vec![3.0; example::SLOTS.0])]);
+    let times = noise.mul_plain(&fresh, (hec_ir::circuit::PlainId(0), &plain)).unwrap();
+    assert!(near(times.variance[0][0], 9.0 * v + 0.25 * slot(1.0 / 12.0, delta)));
+    let scalar = noise.mul_plain(&fresh, (hec_ir::circuit::PlainId(0), &Plain::Scalar(3.0))).unwrap();
+    assert!(near(scalar.variance[0][0], 9.0 * v + 0.25 / 12.0 / (delta * delta)));
+
+    let below = parameters.scale(Level(top.0 - 1)).0;
+    let rescaled = noise.rescale(&times).unwrap();
+    let rounding = slot((1.0 + 2.0 * n / 3.0) / 12.0, below);
+    assert!(near(rescaled.variance[0][0], times.variance[0][0] + rounding));
+    assert_eq!(rescaled.ty.scale, Scale(below));
+    let dropped = noise.adjust(&fresh, Level(1)).unwrap();
+    assert!(dropped.variance[0][0] > v && dropped.ty.level == Level(1));
+}
+
+#[test]
+fn rescaling_before_relinearizing_is_less_precise() {
+    let parameters = parameters();
+    let mut noise = Noise::predict(&parameters);
+    let x = value(&mut noise, 0.0);
+    let square = noise.square(&x).unwrap();
+    let merged = noise.relinearize_rescale(&square).unwrap();
+    let rescaled = noise.rescale(&square).unwrap();
+    let late = noise.relinearize(&rescaled).unwrap();
+    assert!(log2(&late) > log2(&merged) + 2.0);
+    // Rotation by nothing is free; any other rounds.
+    assert_eq!(log2(&noise.rotate(&merged, Rotation(0)).unwrap()), log2(&merged));
+    assert!(log2(&noise.rotate(&merged, Rotation(3)).unwrap()) > log2(&merged));
+}
+
+#[test]
+fn what_the_leveled_rules_forbid_is_an_error() {
+    let parameters = parameters();
+    let mut noise = Noise::predict(&parameters);
+    let x = value(&mut noise, 1.0);
+    assert!(matches!(noise.rescale(&x), Err(SimulateError::Operation { .. })));
+    assert!(matches!(noise.adjust(&x, Level(9)), Err(SimulateError::Operation { .. })));
+}
