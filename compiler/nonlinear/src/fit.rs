@@ -87,7 +87,7 @@ pub fn fit(function: Function, statistics: &Statistics, choice: Choice, robustne
                 Family::LeastSquares => view.least_squares(choice.degree, robustness.share, &nodes),
             };
             let polynomial = ChannelPolynomial { mid: view.mid, half: view.half, coefficients };
-            let errors = view.errors(&polynomial, statistics, &nodes);
+            let errors = view.errors(&polynomial, &nodes);
             (polynomial, errors)
         })
         .collect();
@@ -172,7 +172,7 @@ impl<'a> View<'a> {
         fit.to_chebyshev(degree)
     }
 
-    fn errors(&self, polynomial: &ChannelPolynomial, statistics: &Statistics, nodes: &[(f64, f64)]) -> ChannelErrors {
+    fn errors(&self, polynomial: &ChannelPolynomial, nodes: &[(f64, f64)]) -> ChannelErrors {
         let error = |t: f64| {
             let x = self.mid + self.half * t;
             (polynomial.eval(x) - self.function.eval(x)).abs()
@@ -186,23 +186,18 @@ impl<'a> View<'a> {
             sums.max = sums.max.max(error(point.t));
         }
         sums.max = nodes.iter().map(|&(t, _)| t).chain([-1.0, 1.0]).fold(sums.max, |max, t| max.max(error(t)));
-        sums.outside = self.outside(statistics);
+        sums.outside = self.outside();
         sums
     }
 
     /// Probability of a value outside the padded range: the fitted tails, or the share seen where the range cuts them.
-    fn outside(&self, statistics: &Statistics) -> f64 {
+    fn outside(&self) -> f64 {
         let (channel, lo, hi) = (self.channel, self.mid - self.half, self.mid + self.half);
         let share = |beyond: &dyn Fn(f64) -> bool| {
             channel.bins.iter().filter(|b| beyond(b.x)).map(|b| b.count).sum::<f64>() / channel.count.max(1.0)
         };
-        if channel.std <= 0.0 {
-            return share(&|x| x < lo || x > hi);
-        }
-        let above =
-            statistics.upper.exceedance((hi - channel.mean) / channel.std).unwrap_or_else(|| share(&|x| x > hi));
-        let below =
-            statistics.lower.exceedance((channel.mean - lo) / channel.std).unwrap_or_else(|| share(&|x| x < lo));
+        let above = channel.upper.exceedance(hi).unwrap_or_else(|| share(&|x| x > hi));
+        let below = channel.lower.exceedance(-lo).unwrap_or_else(|| share(&|x| x < lo));
         (above + below).min(1.0)
     }
 }

@@ -33,13 +33,18 @@ pub struct Density {
     pub std: f64,
     /// The values by bins, ascending; no bin is empty.
     pub bins: Vec<Bin>,
+    /// Upper tail of the values.
+    pub upper: Tail,
+    /// Upper tail of the negated values.
+    pub lower: Tail,
 }
 
 impl Density {
     /// A range about which nothing else is known: the uniform density.
     pub fn uniform(lo: f64, hi: f64) -> Self {
         let std = (hi - lo) / libm::sqrt(12.0);
-        Density { count: 0.0, lo, hi, mean: 0.5 * (lo + hi), std, bins: Vec::new() }
+        let (upper, lower) = (Tail::default(), Tail::default());
+        Density { count: 0.0, lo, hi, mean: 0.5 * (lo + hi), std, bins: Vec::new(), upper, lower }
     }
 
     /// From values with their targets; at least one, all finite.
@@ -58,8 +63,10 @@ impl Density {
             bin.y += v.count * v.y;
         }
         let bins = sums.into_iter().filter(|b| b.count > 0.0);
-        let bins = bins.map(|b| Bin { count: b.count, x: b.x / b.count, y: b.y / b.count }).collect();
-        Density { count, lo, hi, mean, std: libm::sqrt(variance), bins }
+        let bins: Vec<Bin> = bins.map(|b| Bin { count: b.count, x: b.x / b.count, y: b.y / b.count }).collect();
+        let upper = Tail::fit(&bins.iter().map(|b| (b.x, b.count)).collect::<Vec<_>>());
+        let lower = Tail::fit(&bins.iter().rev().map(|b| (-b.x, b.count)).collect::<Vec<_>>());
+        Density { count, lo, hi, mean, std: libm::sqrt(variance), bins, upper, lower }
     }
 }
 
@@ -86,10 +93,6 @@ pub struct Statistics {
     pub channels: Vec<Density>,
     /// All channels together.
     pub whole: Density,
-    /// Upper tail of (x − mean)/std over all channels.
-    pub upper: Tail,
-    /// Upper tail of (mean − x)/std over all channels.
-    pub lower: Tail,
     /// Whether the range was given by the user, so that it is neither padded nor shrunk.
     pub given_range: bool,
 }
@@ -132,8 +135,7 @@ impl Statistics {
         whole.lo = ends(f64::min, |c| c.lo).unwrap_or(whole.lo);
         whole.hi = ends(f64::max, |c| c.hi).unwrap_or(whole.hi);
         whole.std = overall_std(&channels, whole.mean);
-        let (upper, lower) = (tail(&channels, 1.0), tail(&channels, -1.0));
-        Statistics { channels, whole, upper, lower, given_range: false }
+        Statistics { channels, whole, given_range: false }
     }
 
     /// The same values with a range that the user gave for the whole tensor.
@@ -148,8 +150,7 @@ impl Statistics {
     /// A given range and nothing else.
     pub fn of_range(lo: f64, hi: f64) -> Self {
         let whole = Density::uniform(lo, hi);
-        let nothing = Tail::default();
-        Statistics { channels: vec![whole.clone()], whole, upper: nothing, lower: nothing, given_range: true }
+        Statistics { channels: vec![whole.clone()], whole, given_range: true }
     }
 }
 
@@ -158,16 +159,6 @@ fn overall_std(channels: &[Density], mean: f64) -> f64 {
     let count: f64 = channels.iter().map(|c| c.count).sum();
     let second = |c: &Density| c.count * (c.std * c.std + (c.mean - mean) * (c.mean - mean));
     libm::sqrt(channels.iter().map(second).sum::<f64>() / count)
-}
-
-/// The upper (`sign` 1) or lower (−1) tail of the standardised values of all channels.
-fn tail(channels: &[Density], sign: f64) -> Tail {
-    let mut scores: Vec<(f64, f64)> = Vec::new();
-    for channel in channels.iter().filter(|c| c.std > 0.0) {
-        scores.extend(channel.bins.iter().map(|b| (sign * (b.x - channel.mean) / channel.std, b.count)));
-    }
-    scores.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Tail::fit(&scores)
 }
 
 #[cfg(test)]

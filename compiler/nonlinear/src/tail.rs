@@ -11,16 +11,18 @@ pub struct Tail {
     shape: f64,
 }
 
-/// Share of the values that make the tail.
+/// Share of the values that make the tail, and how many they must be at least.
 const TAIL_SHARE: f64 = 0.02;
+const TAIL_COUNT: f64 = 16.0;
 
 impl Tail {
-    /// From values with weights, sorted by value in ascending order.
+    /// From values with the number of times each was seen, ascending.
     pub fn fit(sorted: &[(f64, f64)]) -> Self {
         let total: f64 = sorted.iter().map(|(_, w)| w).sum();
+        let wanted = (TAIL_SHARE * total).max(TAIL_COUNT).min(0.5 * total);
         let mut mass = 0.0;
         let mut first = sorted.len();
-        while first > 0 && mass < TAIL_SHARE * total {
+        while first > 0 && mass < wanted {
             first -= 1;
             mass += sorted[first].1;
         }
