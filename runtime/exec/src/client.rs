@@ -1,0 +1,229 @@
+//! The client: makes keys, encrypts, decrypts. The only party that holds the secret key.
+
+use crate::RunError;
+use hec_ckks::{
+    Ciphertext, CkksError, Context, Encoder, EvaluationKeys, KeyRequest, ProgramId, SecretKey, SeededCiphertext, os_rng,
+};
+use hec_ir::circuit::{Input, Output};
+use hec_ir::program::{KeySet, Program};
+use hec_ir::tensor::Tensor;
+use hec_ir::{Parameters, ParametersLiteral};
+use std::sync::Arc;
+
+/// What a client knows of a program: no weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interface {
+    /// Name of the network.
+    pub name: String,
+    /// The compiled program that keys, requests and responses belong to.
+    pub program: ProgramId,
+    /// Parameters.
+    pub parameters: ParametersLiteral,
+    /// Encrypted inputs, in the order of the request.
+    pub inputs: Vec<Input>,
+    /// Results, in the order of the response.
+    pub outputs: Vec<Output<()>>,
+    /// Keys that the server needs.
+    pub keys: KeySet,
+}
+
+impl Interface {
+    /// Of a program.
+    pub fn new(program: &Program, id: ProgramId) -> Self {
+        let output = |o: &Output<_>| Output {
+            name: o.name.clone(),
+            value: (),
+            layout: o.layout.clone(),
+            client: o.client.clone(),
+        };
+        Interface {
+            name: program.name.clone(),
+            program: id,
+            parameters: program.parameters.clone(),
+            inputs: program.inputs.clone(),
+            outputs: program.outputs.iter().map(output).collect(),
+            keys: program.keys.clone(),
+        }
+    }
+
+    fn verify(&self, parameters: &Parameters) -> Result<(), RunError> {
+        let inputs = self.inputs.iter().map(|i| (&i.name, &i.layout));
+        let outputs = self.outputs.iter().map(|o| (&o.name, &o.layout));
+        for (name, layout) in inputs.chain(outputs) {
+            layout.verify().map_err(|e| RunError::Program(format!("layout of {name}: {e}")))?;
+            if layout.slots != parameters.slots() {
+                let reason = "its slots are not those of the parameters";
+                return Err(RunError::Program(format!("layout of {name}: {reason}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ciphertexts of a request.
+    pub fn request_len(&self) -> usize {
+        self.inputs.iter().map(|input| input.layout.ciphertexts()).sum()
+    }
+
+    /// Ciphertexts of a response.
+    pub fn response_len(&self) -> usize {
+        self.outputs.iter().map(|output| output.layout.ciphertexts()).sum()
+    }
+}
+
+/// How results are decrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Decryption {
+    /// Leave out what the client does after decryption, such as softmax.
+    pub raw: bool,
+    /// Add Gaussian noise of standard deviation 2^−bits to every slot, so that the result may be shared: at least
+    /// √12·2^(s/2) times the noise of the result hides it with s bits of statistical security (Li, Micciancio, Schultz,
+    /// Sorrell 2022).
+    pub flood_bits: Option<f64>,
+}
+
+/// A client of one program.
+#[derive(Debug)]
+pub struct Client {
+    interface: Interface,
+    context: Arc<Context>,
+    encoder: Encoder,
+}
+
+impl Client {
+    /// Check what the file says, and compute the tables of its parameters.
+    ///
+    /// # Errors
+    /// Parameters or layouts that are ill-formed, or less secure than they claim.
+    pub fn new(interface: Interface) -> Result<Self, RunError> {
+        let context = context(&interface.parameters)?;
+        Self::with_context(interface, &context)
+    }
+
+    /// As [`Client::new`], sharing tables.
+    ///
+    /// # Errors
+    /// As [`Client::new`]; a context of other parameters.
+    pub fn with_context(interface: Interface, context: &Arc<Context>) -> Result<Self, RunError> {
+        if interface.parameters != *context.parameters().literal() {
+            return Err(CkksError::WrongParameters.into());
+        }
+        interface.verify(context.parameters())?;
+        Ok(Client { interface, context: Arc::clone(context), encoder: Encoder::new(context) })
+    }
+
+    /// What is known of the program.
+    pub fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    /// The context.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// A fresh secret key, and the evaluation keys that the program needs.
+    ///
+    /// # Errors
+    /// No randomness; keys that the parameters do not have.
+    pub fn keygen(&self) -> Result<(SecretKey, EvaluationKeys), RunError> {
+        let mut rng = os_rng()?;
+        let KeySet { relinearize, rotations } = self.interface.keys.clone();
+        let request = KeyRequest { relinearize, rotations, conjugate: None };
+        let secret = SecretKey::generate(&self.context, &mut rng);
+        let keys = EvaluationKeys::generate(&self.context, &secret, &request, &mut rng)?;
+        Ok((secret, keys))
+    }
+
+    /// Pack and encrypt one tensor for each input, in order.
+    ///
+    /// # Errors
+    /// Another number of inputs, another shape, values that are not finite or too large.
+    pub fn encrypt(&self, secret: &SecretKey, inputs: &[Tensor]) -> Result<Vec<SeededCiphertext>, RunError> {
+        let expected = self.interface.inputs.len();
+        if inputs.len() != expected {
+            let found = inputs.len();
+            return Err(RunError::Input(format!("the model takes {expected} inputs, but {found} were given")));
+        }
+        let mut rng = os_rng()?;
+        let level = self.context.parameters().top_level();
+        let scale = self.context.scale(level)?;
+        let mut request = Vec::with_capacity(self.interface.request_len());
+        for (input, tensor) in self.interface.inputs.iter().zip(inputs) {
+            check_tensor(input, tensor)?;
+            for slots in input.layout.pack(&tensor.data) {
+                let plaintext = self.encoder.encode(&slots, level, scale)?;
+                request.push(secret.encrypt(&self.context, &plaintext, &mut rng)?);
+            }
+        }
+        Ok(request)
+    }
+
+    /// Decrypt and unpack one tensor for each output, in order.
+    ///
+    /// # Errors
+    /// Another number of ciphertexts, another key.
+    pub fn decrypt(
+        &self,
+        secret: &SecretKey,
+        response: &[Ciphertext],
+        how: &Decryption,
+    ) -> Result<Vec<Tensor>, RunError> {
+        let expected = self.interface.response_len();
+        if response.len() != expected {
+            return Err(RunError::Count { what: "the response", found: response.len(), expected });
+        }
+        let mut rest = response;
+        let mut tensors = Vec::with_capacity(self.interface.outputs.len());
+        for output in &self.interface.outputs {
+            let (own, after) = rest.split_at(output.layout.ciphertexts());
+            rest = after;
+            let slots = own.iter().map(|c| self.decrypt_slots(secret, c, how)).collect::<Result<Vec<_>, _>>()?;
+            let tensor = Tensor { shape: output.layout.shape.clone(), data: output.layout.unpack(&slots) };
+            tensors.push(if how.raw { tensor } else { finish(output, tensor)? });
+        }
+        Ok(tensors)
+    }
+
+    fn decrypt_slots(
+        &self,
+        secret: &SecretKey,
+        ciphertext: &Ciphertext,
+        how: &Decryption,
+    ) -> Result<Vec<f64>, RunError> {
+        let plaintext = match how.flood_bits {
+            None => secret.decrypt(&self.context, ciphertext)?,
+            Some(bits) => {
+                // A slot adds up N/2 coefficients' worth of variance (hec_ckks::noise::slot_std_dev).
+                let half_degree = self.context.degree() as f64 / 2.0;
+                let std_dev = (-bits).exp2() * ciphertext.scale().0 / half_degree.sqrt();
+                secret.decrypt_flooded(&self.context, ciphertext, std_dev, &mut os_rng()?)?
+            }
+        };
+        Ok(self.encoder.decode(&plaintext))
+    }
+}
+
+/// The tables of a parameter set, which is checked first.
+pub(crate) fn context(literal: &ParametersLiteral) -> Result<Arc<Context>, RunError> {
+    let parameters = Parameters::check(literal.clone()).map_err(|e| RunError::Program(e.to_string()))?;
+    Ok(Context::new(parameters)?)
+}
+
+fn check_tensor(input: &Input, tensor: &Tensor) -> Result<(), RunError> {
+    let (expected, found) = (input.layout.shape.dims(), tensor.shape.dims());
+    let name = &input.name;
+    if expected != found || tensor.data.len() != tensor.shape.elements() {
+        return Err(RunError::Input(format!("input {name} has shape {found:?}, but the model takes {expected:?}")));
+    }
+    match tensor.data.iter().position(|x| !x.is_finite()) {
+        Some(at) => Err(RunError::Input(format!("input {name}: element {at} is {}, not a number", tensor.data[at]))),
+        None => Ok(()),
+    }
+}
+
+/// What is left to the client.
+fn finish(output: &Output<()>, tensor: Tensor) -> Result<Tensor, RunError> {
+    output.client.iter().try_fold(tensor, |x, op| {
+        op.apply(&x).map_err(|source| RunError::ClientOp { output: output.name.clone(), source })
+    })
+}

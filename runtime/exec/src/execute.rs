@@ -1,0 +1,235 @@
+//! A program on real ciphertexts.
+
+use crate::{Prepared, Progress, RunError, Trace};
+use hec_ckks::{Ciphertext, CkksError, Decomposed, EvaluationKeys, MemoryBudget, Plaintext};
+use hec_ir::circuit::{MapId, PlainId};
+use hec_ir::evaluate::{Evaluator, run_program};
+use hec_ir::program::BabyGiant;
+use hec_ir::{Level, Origin, Plain, Rotation, SlotMap};
+use rayon::prelude::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The ciphertexts of one value.
+#[derive(Clone, Debug)]
+pub(crate) enum Bundle {
+    /// Alone.
+    Plain(Vec<Ciphertext>),
+    /// With the raised digits that rotations and linear maps share.
+    Decomposed(Vec<Decomposed>),
+}
+
+impl Bundle {
+    fn len(&self) -> usize {
+        match self {
+            Bundle::Plain(all) => all.len(),
+            Bundle::Decomposed(all) => all.len(),
+        }
+    }
+
+    fn get(&self, i: usize) -> &Ciphertext {
+        match self {
+            Bundle::Plain(all) => &all[i],
+            Bundle::Decomposed(all) => all[i].ciphertext(),
+        }
+    }
+
+    fn refs(&self) -> Vec<&Ciphertext> {
+        (0..self.len()).map(|i| self.get(i)).collect()
+    }
+
+    pub fn into_ciphertexts(self) -> Vec<Ciphertext> {
+        match self {
+            Bundle::Plain(all) => all,
+            Bundle::Decomposed(all) => all.iter().map(|d| d.ciphertext().clone()).collect(),
+        }
+    }
+}
+
+/// The evaluator of real ciphertexts: what [`run_program`] drives.
+struct Execution<'a> {
+    prepared: &'a Prepared,
+    evaluator: hec_ckks::Evaluator,
+    progress: &'a dyn Progress,
+    /// When each instruction so far began.
+    began: Vec<Instant>,
+}
+
+/// Run a prepared program on input bundles; the outputs' bundles and where the time went.
+///
+/// # Errors
+/// [`RunError::Instruction`] names the layer and the instruction that failed.
+pub(crate) fn run(
+    prepared: &Prepared,
+    keys: &Arc<EvaluationKeys>,
+    inputs: Vec<Vec<Ciphertext>>,
+    progress: &dyn Progress,
+) -> Result<(Vec<Vec<Ciphertext>>, Trace), RunError> {
+    let program = prepared.program();
+    let evaluator = hec_ckks::Evaluator::new(prepared.context(), keys)?;
+    let mut execution = Execution { prepared, evaluator, progress, began: Vec::with_capacity(program.instructions.len()) };
+    let inputs = inputs.into_iter().map(Bundle::Plain).collect();
+    let outputs = run_program(program, &mut execution, inputs);
+    let ended = Instant::now();
+    let index = execution.began.len().saturating_sub(1);
+    let outputs = outputs.map_err(|source| {
+        let (op, layer) = program.instructions.get(index).map_or(("load", ""), |i| (i.op.name(), i.origin.layer()));
+        RunError::Instruction { index, op, layer: layer.to_owned(), source }
+    })?;
+    let ends = execution.began.iter().skip(1).chain([&ended]);
+    let times: Vec<Duration> = execution.began.iter().zip(ends).map(|(begin, end)| *end - *begin).collect();
+    progress.advance(program.instructions.len(), program.instructions.len(), "");
+    Ok((outputs.into_iter().map(Bundle::into_ciphertexts).collect(), Trace::new(program, &times)))
+}
+
+impl Execution<'_> {
+    /// The same operation on each ciphertext of a bundle.
+    fn each(
+        &self,
+        x: &Bundle,
+        f: impl Fn(&hec_ckks::Evaluator, &Ciphertext) -> Result<Ciphertext, CkksError> + Sync,
+    ) -> Result<Bundle, CkksError> {
+        // hec-ckks is parallel over primes already: one ciphertext needs no second layer of tasks.
+        if let [one] = x.refs()[..] {
+            return Ok(Bundle::Plain(vec![f(&self.evaluator, one)?]));
+        }
+        let all = x.refs().into_par_iter().map(|c| f(&self.evaluator, c)).collect::<Result<_, _>>()?;
+        Ok(Bundle::Plain(all))
+    }
+
+    /// An operation on the ciphertexts of two bundles, pair by pair.
+    fn both(
+        &self,
+        x: &Bundle,
+        y: &Bundle,
+        f: impl Fn(&hec_ckks::Evaluator, &Ciphertext, &Ciphertext) -> Result<Ciphertext, CkksError> + Sync,
+    ) -> Result<Bundle, CkksError> {
+        let pairs = x.refs().into_par_iter().zip(y.refs());
+        Ok(Bundle::Plain(pairs.map(|(a, b)| f(&self.evaluator, a, b)).collect::<Result<_, _>>()?))
+    }
+
+    /// An operation on each ciphertext with its own encoded vector.
+    fn with_plain(
+        &self,
+        x: &Bundle,
+        plain: &[Plaintext],
+        f: impl Fn(&hec_ckks::Evaluator, &Ciphertext, &Plaintext) -> Result<Ciphertext, CkksError> + Sync,
+    ) -> Result<Bundle, CkksError> {
+        let pairs = x.refs().into_par_iter().zip(plain);
+        Ok(Bundle::Plain(pairs.map(|(c, p)| f(&self.evaluator, c, p)).collect::<Result<_, _>>()?))
+    }
+}
+
+impl Evaluator for Execution<'_> {
+    type Value = Bundle;
+    type Error = CkksError;
+
+    fn enter(&mut self, origin: &Origin, _op: &'static str) {
+        self.progress.advance(self.began.len(), self.prepared.program().instructions.len(), origin.layer());
+        self.began.push(Instant::now());
+    }
+
+    fn linear(
+        &mut self,
+        x: &Bundle,
+        (id, _): (MapId, &SlotMap),
+        _plan: Option<&BabyGiant>,
+    ) -> Result<Bundle, CkksError> {
+        let level = x.get(0).level();
+        let out_of_range = CkksError::PlanOutOfRange { what: "linear map", index: id.0 as usize, count: 0 };
+        let map = self.prepared.map(id, level).ok_or(out_of_range)?;
+        let budget = MemoryBudget(self.prepared.memory().working);
+        let all = map.with_diagonals(|diagonals| match x {
+            Bundle::Plain(all) => {
+                let inputs: Vec<_> = all.iter().collect();
+                self.evaluator.linear(&map.plan, &inputs, diagonals, budget)
+            }
+            Bundle::Decomposed(all) => {
+                let inputs: Vec<_> = all.iter().collect();
+                self.evaluator.linear_decomposed(&map.plan, &inputs, diagonals, budget)
+            }
+        })?;
+        Ok(Bundle::Plain(all))
+    }
+
+    fn add_plain(&mut self, x: &Bundle, (id, plain): (PlainId, &Plain)) -> Result<Bundle, CkksError> {
+        match *plain {
+            Plain::Scalar(value) => self.each(x, |e, c| e.add_scalar(c, value)),
+            Plain::Slots(_) => {
+                let encoded = self.prepared.plain(id, x.get(0).level(), x.get(0).scale())?;
+                self.with_plain(x, &encoded, hec_ckks::Evaluator::add_plain)
+            }
+        }
+    }
+
+    fn mul_plain(&mut self, x: &Bundle, (id, plain): (PlainId, &Plain)) -> Result<Bundle, CkksError> {
+        match *plain {
+            Plain::Scalar(value) => self.each(x, |e, c| e.mul_scalar(c, value)),
+            Plain::Slots(_) => {
+                let level = x.get(0).level();
+                let encoded = self.prepared.plain(id, level, self.prepared.context().scale(level)?)?;
+                self.with_plain(x, &encoded, hec_ckks::Evaluator::mul_plain)
+            }
+        }
+    }
+
+    fn add(&mut self, x: &Bundle, y: &Bundle) -> Result<Bundle, CkksError> {
+        self.both(x, y, hec_ckks::Evaluator::add)
+    }
+
+    fn sub(&mut self, x: &Bundle, y: &Bundle) -> Result<Bundle, CkksError> {
+        self.both(x, y, hec_ckks::Evaluator::sub)
+    }
+
+    fn negate(&mut self, x: &Bundle) -> Result<Bundle, CkksError> {
+        self.each(x, hec_ckks::Evaluator::negate)
+    }
+
+    fn mul(&mut self, x: &Bundle, y: &Bundle) -> Result<Bundle, CkksError> {
+        self.both(x, y, hec_ckks::Evaluator::multiply)
+    }
+
+    fn square(&mut self, x: &Bundle) -> Result<Bundle, CkksError> {
+        self.each(x, hec_ckks::Evaluator::square)
+    }
+
+    fn rotate(&mut self, x: &Bundle, rotation: Rotation) -> Result<Bundle, CkksError> {
+        match x {
+            Bundle::Plain(_) => self.each(x, |e, c| e.rotate(c, rotation)),
+            Bundle::Decomposed(all) => {
+                let rotated = all.par_iter().map(|d| self.evaluator.rotate_decomposed(d, rotation));
+                Ok(Bundle::Plain(rotated.collect::<Result<_, _>>()?))
+            }
+        }
+    }
+
+    fn relinearize(&mut self, x: &Bundle) -> Result<Bundle, CkksError> {
+        self.each(x, hec_ckks::Evaluator::relinearize)
+    }
+
+    fn rescale(&mut self, x: &Bundle) -> Result<Bundle, CkksError> {
+        self.each(x, hec_ckks::Evaluator::rescale)
+    }
+
+    fn relinearize_rescale(&mut self, x: &Bundle) -> Result<Bundle, CkksError> {
+        self.each(x, hec_ckks::Evaluator::relinearize_rescale)
+    }
+
+    fn adjust(&mut self, x: &Bundle, level: Level) -> Result<Bundle, CkksError> {
+        self.each(x, |e, c| e.adjust(c, level))
+    }
+
+    fn decompose(&mut self, x: &mut Bundle) -> Result<(), CkksError> {
+        if let Bundle::Plain(all) = x {
+            let decomposed = all.par_iter().map(|c| self.evaluator.decompose(c)).collect::<Result<_, _>>()?;
+            *x = Bundle::Decomposed(decomposed);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, x: &mut Bundle) {
+        if let Bundle::Decomposed(_) = x {
+            *x = Bundle::Plain(std::mem::replace(x, Bundle::Plain(Vec::new())).into_ciphertexts());
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! How much memory evaluation takes, and what that leaves for constants that are encoded ahead.
+
+use crate::RunError;
+use hec_ir::circuit::MapId;
+use hec_ir::leveled::Type;
+use hec_ir::program::{Op, Program, Register};
+use hec_ir::{Level, Parameters};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Without a limit of the user, evaluation stays near this.
+const DEFAULT_LIMIT: usize = 2 << 30;
+/// Most that a linear map gets for its sums and for diagonals that it encodes itself.
+const MAX_WORKING: usize = 512 << 20;
+/// A linear map works with less, but slowly.
+const MIN_WORKING: usize = 32 << 20;
+
+/// Bytes that one evaluation takes, by what takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Evaluation keys, uniform halves expanded.
+    pub keys: usize,
+    /// Constants of the program as they are stored.
+    pub program: usize,
+    /// Ciphertexts and decompositions at the worst instruction.
+    pub registers: usize,
+    /// What a linear map may use for sums and for diagonals that it encodes.
+    pub working: usize,
+    /// What is left for constants that are encoded ahead.
+    pub constants: usize,
+}
+
+/// How the diagonals of a linear map are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiagonalForm {
+    /// Slot values, encoded at each use.
+    Values,
+    /// Integer coefficients, 8 N bytes each.
+    Integers,
+    /// All residues, 8 N bytes a prime of QP: the fastest.
+    Residues,
+}
+
+/// Sizes in memory that follow from the parameters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes<'a>(pub &'a Parameters);
+
+impl Sizes<'_> {
+    /// N residues.
+    pub fn limb(self) -> usize {
+        self.0.log_n().degree() * size_of::<f64>()
+    }
+
+    fn extended(self, level: Level) -> usize {
+        self.0.prime_count(level) + self.0.special().len()
+    }
+
+    /// One polynomial at a level.
+    pub fn polynomial(self, level: Level) -> usize {
+        self.0.prime_count(level) * self.limb()
+    }
+
+    /// One polynomial in QP.
+    pub fn extended_polynomial(self, level: Level) -> usize {
+        self.extended(level) * self.limb()
+    }
+
+    fn decomposition(self, level: Level) -> usize {
+        self.0.prime_count(level).div_ceil(self.0.digit_size()) * self.extended_polynomial(level)
+    }
+
+    fn bundle(self, ty: &Type) -> usize {
+        ty.count as usize * usize::from(ty.parts) * self.polynomial(ty.level)
+    }
+
+    fn key(self, level: Level) -> usize {
+        2 * self.decomposition(level)
+    }
+
+    /// The evaluation keys that a program asks for.
+    pub fn keys(self, program: &Program) -> usize {
+        let keys = &program.keys;
+        keys.relinearize.iter().chain(keys.rotations.values()).map(|&level| self.key(level)).sum()
+    }
+}
+
+impl MemoryPlan {
+    /// For a verified program. Without a limit, what must be held is held, and constants are encoded ahead up to 2 GiB
+    /// in all.
+    ///
+    /// # Errors
+    /// [`RunError::Memory`] when `limit` does not hold what must be held.
+    pub fn new(program: &Program, parameters: &Parameters, limit: Option<usize>) -> Result<Self, RunError> {
+        let sizes = Sizes(parameters);
+        let (keys, registers) = (sizes.keys(program), peak_of_registers(program, sizes));
+        let stored = stored_constants(program);
+        let fixed = keys + registers + stored;
+        if let Some(limit) = limit.filter(|&limit| fixed + MIN_WORKING > limit) {
+            return Err(RunError::Memory { needed: bytes(fixed + MIN_WORKING), limit: bytes(limit) });
+        }
+        let left = limit.unwrap_or(DEFAULT_LIMIT).saturating_sub(fixed);
+        let working = (left / 3).clamp(MIN_WORKING, MAX_WORKING);
+        Ok(MemoryPlan { keys, program: stored, registers, working, constants: left.saturating_sub(working) })
+    }
+
+    /// Everything.
+    pub fn total(&self) -> usize {
+        self.keys + self.program + self.registers + self.working + self.constants
+    }
+}
+
+fn stored_constants(program: &Program) -> usize {
+    let slots = program.parameters.log_n.slots().0 * size_of::<f64>();
+    program.maps.values().map(|map| map.diagonals.len() * slots).sum()
+}
+
+/// Ciphertexts that are held at once, and what linear maps add while they run.
+fn peak_of_registers(program: &Program, sizes: Sizes<'_>) -> usize {
+    let mut live: BTreeMap<Register, (usize, usize)> = BTreeMap::new();
+    let mut peak = 0;
+    for instruction in &program.instructions {
+        let ty = &instruction.ty;
+        let decomposition = ty.count as usize * sizes.decomposition(ty.level);
+        let mut extra = 0;
+        match instruction.op {
+            Op::Decompose => {
+                live.entry(instruction.destination).or_default().1 = decomposition;
+            }
+            Op::Forget => live.entry(instruction.destination).or_default().1 = 0,
+            Op::Free => {
+                live.remove(&instruction.destination);
+            }
+            Op::Linear(map) => {
+                let above = Level(ty.level.0 + 1);
+                let inputs = program.maps.get(map).map_or(0, |m| m.inputs as usize);
+                extra = inputs * sizes.decomposition(above)
+                    + 2 * ty.count as usize * sizes.extended_polynomial(above);
+                live.insert(instruction.destination, (sizes.bundle(ty), 0));
+            }
+            _ => {
+                live.insert(instruction.destination, (sizes.bundle(ty), 0));
+            }
+        }
+        peak = peak.max(extra + live.values().map(|(bundle, digits)| bundle + digits).sum::<usize>());
+    }
+    let inputs = program.inputs.iter().map(|input| input.layout.ciphertexts()).sum::<usize>();
+    let top = Level(program.parameters.levels.len() as u32 - 1);
+    peak + 2 * inputs * sizes.polynomial(top)
+}
+
+/// The best form for each use of a linear map within `budget`: first integers for all in order, then residues.
+pub(crate) fn diagonal_forms(
+    program: &Program,
+    parameters: &Parameters,
+    uses: &BTreeSet<(MapId, Level)>,
+    budget: usize,
+) -> BTreeMap<(MapId, Level), DiagonalForm> {
+    let sizes = Sizes(parameters);
+    let mut left = budget;
+    let mut forms: BTreeMap<_, _> = uses.iter().map(|&u| (u, DiagonalForm::Values)).collect();
+    let mut upgrade = |to: DiagonalForm, cost: &dyn Fn(MapId, Level) -> usize| {
+        for (&(map, level), form) in &mut forms {
+            let count = program.maps[map].diagonals.len();
+            let cost = count.saturating_mul(cost(map, level));
+            // Residues replace integers, which must be there first.
+            let ready = to == DiagonalForm::Integers || *form == DiagonalForm::Integers;
+            if ready && cost <= left {
+                left -= cost;
+                *form = to;
+            }
+        }
+    };
+    upgrade(DiagonalForm::Integers, &|_, _| sizes.limb());
+    upgrade(DiagonalForm::Residues, &|_, level| sizes.extended_polynomial(level) - sizes.limb());
+    forms
+}
+
+/// Most memory that this process has held, where the system tells.
+pub fn peak_memory() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
+}
+
+/// A size as people write it: `512M`, `2G`, `1.5GiB`, or plain bytes; powers of 1024.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub fn parse_size(text: &str) -> Result<usize, String> {
+    let wrong = || format!("{text:?} is not a size; write for example 512M or 2G");
+    let lower = text.trim().to_ascii_lowercase();
+    let number = lower.trim_end_matches("ib").trim_end_matches('b');
+    let split = number.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(number.len());
+    let (number, unit) = number.split_at(split);
+    let unit = match unit {
+        "" => 1u64,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        "t" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    let size = number.trim().parse::<f64>().map_err(|_| wrong())? * unit as f64;
+    if (1.0..9e15).contains(&size) { Ok(size as usize) } else { Err(wrong()) }
+}
+
+/// A size for people.
+pub fn bytes(count: usize) -> String {
+    let x = count as f64;
+    match count {
+        0..1024 => format!("{count} B"),
+        1024..1_048_576 => format!("{:.1} KiB", x / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", x / 1_048_576.0),
+        _ => format!("{:.2} GiB", x / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_as_people_write_them() {
+        let sizes = [("2G", 2 << 30), ("512m", 512 << 20), ("1.5GiB", 3 << 29), ("100", 100), ("64 KB", 64 << 10)];
+        for (text, expected) in sizes {
+            assert_eq!(parse_size(text), Ok(expected), "{text}");
+        }
+        for text in ["", "G", "-1G", "2X", "1e400", "nan", "0"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+        assert_eq!(bytes(3 << 29), "1.50 GiB");
+    }
+}

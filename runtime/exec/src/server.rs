@@ -1,0 +1,140 @@
+//! The server: evaluates a program on ciphertexts. It holds no secret.
+
+use crate::{MemoryPlan, Prepared, Progress, RunError, Trace, client, execute};
+use hec_ckks::{Ciphertext, CkksError, Context, EvaluationKeys, KeyName, ProgramId, SeededCiphertext};
+use hec_ir::Level;
+use hec_ir::program::Program;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A server of one program, for any number of clients.
+#[derive(Debug)]
+pub struct Server {
+    id: ProgramId,
+    prepared: Prepared,
+}
+
+/// The result of one request, and where the time went.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// The ciphertexts of all outputs, in order.
+    pub response: Vec<Ciphertext>,
+    /// The time of every instruction.
+    pub trace: Trace,
+    /// The time of the whole request.
+    pub duration: Duration,
+}
+
+impl Server {
+    /// Verify and prepare a program. `max_memory` in bytes bounds keys, ciphertexts and constants together.
+    ///
+    /// # Errors
+    /// An ill-formed program; a memory limit that does not hold what must be held.
+    pub fn new(
+        program: Arc<Program>,
+        id: ProgramId,
+        max_memory: Option<usize>,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunError> {
+        let context = client::context(&program.parameters)?;
+        Self::with_context(program, id, &context, max_memory, progress)
+    }
+
+    /// As [`Server::new`], sharing tables.
+    ///
+    /// # Errors
+    /// As [`Server::new`]; a context of other parameters.
+    pub fn with_context(
+        program: Arc<Program>,
+        id: ProgramId,
+        context: &Arc<Context>,
+        max_memory: Option<usize>,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunError> {
+        let prepared = Prepared::new(program, context, max_memory, progress)?;
+        Ok(Server { id, prepared })
+    }
+
+    /// The compiled program that keys and requests must belong to.
+    pub fn id(&self) -> &ProgramId {
+        &self.id
+    }
+
+    /// The context.
+    pub fn context(&self) -> &Arc<Context> {
+        self.prepared.context()
+    }
+
+    /// The prepared program.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// What memory was planned with.
+    pub fn memory(&self) -> MemoryPlan {
+        self.prepared.memory()
+    }
+
+    /// Evaluate one request.
+    ///
+    /// # Errors
+    /// Keys or ciphertexts that do not fit the program or each other; otherwise the instruction that failed, with its
+    /// layer.
+    pub fn eval(
+        &self,
+        keys: &Arc<EvaluationKeys>,
+        request: Vec<SeededCiphertext>,
+        progress: &dyn Progress,
+    ) -> Result<Evaluated, RunError> {
+        let start = Instant::now();
+        self.check_keys(keys)?;
+        self.check_request(keys, &request)?;
+        let context = self.context();
+        let mut all = request.into_par_iter().map(|c| c.expand(context)).collect::<Vec<_>>().into_iter();
+        let program = self.prepared.program();
+        let inputs = program.inputs.iter().map(|i| all.by_ref().take(i.layout.ciphertexts()).collect()).collect();
+        let (outputs, trace) = execute::run(&self.prepared, keys, inputs, progress)?;
+        // A register may hold more ciphertexts than the output's layout reads.
+        let outputs = outputs.into_iter().zip(&program.outputs);
+        let response = outputs.flat_map(|(all, o)| all.into_iter().take(o.layout.ciphertexts())).collect();
+        Ok(Evaluated { response, trace, duration: start.elapsed() })
+    }
+
+    fn check_keys(&self, keys: &EvaluationKeys) -> Result<(), RunError> {
+        let held: BTreeMap<KeyName, Level> = keys.names().collect();
+        let needed = &self.prepared.program().keys;
+        let rotations = needed.rotations.iter().map(|(&r, &level)| (KeyName::Rotate(r), level));
+        let relinearize = needed.relinearize.map(|level| (KeyName::Relinearize, level));
+        for (name, level) in relinearize.into_iter().chain(rotations) {
+            if held.get(&name).is_none_or(|&up_to| up_to < level) {
+                return Err(RunError::MissingKey { name: name.to_string(), level: level.0 });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_request(&self, keys: &EvaluationKeys, request: &[SeededCiphertext]) -> Result<(), RunError> {
+        let program = self.prepared.program();
+        let expected = program.inputs.iter().map(|i| i.layout.ciphertexts()).sum();
+        if request.len() != expected {
+            return Err(RunError::Count { what: "the request", found: request.len(), expected });
+        }
+        let parameters = self.context().parameters();
+        let top = parameters.top_level();
+        for (index, ciphertext) in request.iter().enumerate() {
+            if ciphertext.key() != keys.id() {
+                return Err(CkksError::WrongKey.into());
+            }
+            if ciphertext.level() != top {
+                return Err(RunError::FreshLevel { index, found: ciphertext.level().0, expected: top.0 });
+            }
+            let (scale, canonical) = (ciphertext.scale(), parameters.scale(top));
+            if scale != canonical {
+                return Err(CkksError::NotCanonical { level: top, scale, canonical }.into());
+            }
+        }
+        Ok(())
+    }
+}
