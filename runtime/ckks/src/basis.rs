@@ -39,7 +39,7 @@ impl TailDivider {
     pub fn divide(&self, context: &Context, basis: Basis, limbs: &[&[f64]]) -> Poly {
         let mut tail: Vec<Limb> = limbs[self.keep..].iter().map(|limb| context.pool().copy(limb)).collect();
         each_limb(&mut tail, |k, limb| context.table(basis, self.keep + k).inverse(limb));
-        let mut out = Poly::zero(context, Basis { q: self.keep, special: false });
+        let mut out = Poly::any(context, Basis { q: self.keep, special: false });
         let tail: Vec<&[f64]> = tail.iter().map(|limb| &limb[..]).collect();
         convert(&self.converter, &tail, out.limbs_mut());
         out.for_each_limb(context, |k, table, limb| {
@@ -111,7 +111,7 @@ impl Digits {
         coefficients.inverse(context);
         let lift = |up: &DigitUp| {
             let own = up.end - up.start;
-            let mut others: Vec<Limb> = (own..context.limb_count(basis)).map(|_| context.pool().zero()).collect();
+            let mut others: Vec<Limb> = (own..context.limb_count(basis)).map(|_| context.pool().any()).collect();
             let from: Vec<&[f64]> = (up.start..up.end).map(|k| coefficients.limb(k)).collect();
             convert(&up.converter, &from, &mut others);
             each_limb(&mut others, |i, limb| {

@@ -23,8 +23,9 @@ impl SecretKey {
         if self.id() != ciphertext.key {
             return Err(CkksError::WrongKey);
         }
+        context.check_level(ciphertext.level)?;
         let basis = context.basis(ciphertext.level);
-        if ciphertext.parts.iter().any(|part| part.basis() != basis) {
+        if !ciphertext.parts.iter().all(|part| part.fits(context, basis)) {
             return Err(CkksError::WrongParameters);
         }
         let mut poly = Poly::zero(context, basis);

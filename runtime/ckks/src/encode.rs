@@ -106,14 +106,20 @@ impl Encoder {
     }
 
     /// The real parts of all slots.
-    pub fn decode(&self, plaintext: &Plaintext) -> Vec<f64> {
-        self.slots(plaintext).0
+    ///
+    /// # Errors
+    /// [`CkksError::WrongParameters`].
+    pub fn decode(&self, plaintext: &Plaintext) -> Result<Vec<f64>, CkksError> {
+        Ok(self.slots(plaintext)?.0)
     }
 
     /// All slots.
-    pub fn decode_complex(&self, plaintext: &Plaintext) -> Vec<Complex> {
-        let (re, im) = self.slots(plaintext);
-        re.into_iter().zip(im).map(|(re, im)| Complex { re, im }).collect()
+    ///
+    /// # Errors
+    /// [`CkksError::WrongParameters`].
+    pub fn decode_complex(&self, plaintext: &Plaintext) -> Result<Vec<Complex>, CkksError> {
+        let (re, im) = self.slots(plaintext)?;
+        Ok(re.into_iter().zip(im).map(|(re, im)| Complex { re, im }).collect())
     }
 
     fn embed(
@@ -145,7 +151,7 @@ impl Encoder {
     }
 
     pub(crate) fn residues(&self, integers: &Integers, basis: Basis) -> Poly {
-        let mut poly = Poly::zero(&self.context, basis);
+        let mut poly = Poly::any(&self.context, basis);
         poly.for_each_limb(&self.context, |_, table, limb| {
             embed_integers(table.modulus(), &integers.coefficients, limb);
             table.forward(limb);
@@ -153,7 +159,11 @@ impl Encoder {
         poly
     }
 
-    fn slots(&self, plaintext: &Plaintext) -> (Vec<f64>, Vec<f64>) {
+    fn slots(&self, plaintext: &Plaintext) -> Result<(Vec<f64>, Vec<f64>), CkksError> {
+        self.context.check_level(plaintext.level)?;
+        if !plaintext.poly.fits(&self.context, self.context.basis(plaintext.level)) {
+            return Err(CkksError::WrongParameters);
+        }
         let n = self.context.parameters().slots().0;
         let mut poly = plaintext.poly.clone();
         poly.inverse(&self.context);
@@ -162,7 +172,7 @@ impl Encoder {
         re.par_iter_mut().for_each(|x| *x *= share);
         let mut im = re.split_off(n);
         self.context.fft().forward(&mut re, &mut im);
-        (re, im)
+        Ok((re, im))
     }
 }
 

@@ -31,12 +31,14 @@ impl SecretKey {
         plaintext: &Plaintext,
         rng: &mut ChaCha20Rng,
     ) -> Result<SeededCiphertext, CkksError> {
-        if self.fingerprint() != context.fingerprint() || plaintext.poly.basis() != context.basis(plaintext.level) {
+        context.check_level(plaintext.level)?;
+        if self.fingerprint() != context.fingerprint() || !plaintext.poly.fits(context, context.basis(plaintext.level))
+        {
             return Err(CkksError::WrongParameters);
         }
         let seed = new_seed(rng);
         let error = Zeroizing::new(sample::gaussian(rng, context.degree(), ERROR_STD_DEV)?);
-        let mut body = Poly::zero(context, context.basis(plaintext.level));
+        let mut body = Poly::any(context, context.basis(plaintext.level));
         body.for_each_limb(context, |k, table, limb| {
             let m = table.modulus();
             hec_arith::embed_i64(m, &error, limb);
@@ -68,11 +70,18 @@ impl SeededCiphertext {
     }
 
     /// Expand the seed.
-    pub fn expand(self, context: &Context) -> Ciphertext {
-        let mut mask = Poly::zero(context, self.body.basis());
+    ///
+    /// # Errors
+    /// [`CkksError::WrongParameters`].
+    pub fn expand(self, context: &Context) -> Result<Ciphertext, CkksError> {
+        context.check_level(self.level)?;
+        if !self.body.fits(context, context.basis(self.level)) {
+            return Err(CkksError::WrongParameters);
+        }
+        let mut mask = Poly::any(context, self.body.basis());
         mask.for_each_limb(context, |k, table, limb| {
             sample::uniform(table.modulus(), &mut seeded_stream(&self.seed, 0, k), limb);
         });
-        Ciphertext { key: self.key, level: self.level, scale: self.scale, parts: vec![self.body, mask] }
+        Ok(Ciphertext { key: self.key, level: self.level, scale: self.scale, parts: vec![self.body, mask] })
     }
 }

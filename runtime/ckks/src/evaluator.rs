@@ -268,8 +268,7 @@ impl Evaluator {
         }
         self.context.check_level(a.level)?;
         let basis = self.context.basis(a.level);
-        let degree = self.context.degree();
-        if a.parts.iter().all(|part| part.basis() == basis && part.degree() == degree) {
+        if a.parts.iter().all(|part| part.fits(&self.context, basis)) {
             Ok(())
         } else {
             Err(CkksError::WrongParameters)
@@ -280,7 +279,7 @@ impl Evaluator {
         if a.level != b.level {
             return Err(CkksError::LevelMismatch { left: a.level, right: b.level });
         }
-        if b.poly.basis() != self.context.basis(b.level) || b.poly.degree() != self.context.degree() {
+        if !b.poly.fits(&self.context, self.context.basis(b.level)) {
             return Err(CkksError::WrongParameters);
         }
         Ok(())

@@ -41,12 +41,12 @@
 //!
 //! // The server: multiply slot by slot, rotate to the left.
 //! let evaluator = Evaluator::new(&context, &keys)?;
-//! let product = evaluator.multiply(&x.expand(&context), &y.expand(&context))?;
+//! let product = evaluator.multiply(&x.expand(&context)?, &y.expand(&context)?)?;
 //! let product = evaluator.relinearize_rescale(&product)?;
 //! let turned = evaluator.rotate(&product, Rotation(1))?;
 //!
 //! // The client again.
-//! let slots = encoder.decode(&secret.decrypt(&context, &turned)?);
+//! let slots = encoder.decode(&secret.decrypt(&context, &turned)?)?;
 //! let stats = PrecisionStats::of(&slots[..3], &[-0.75, 0.5, 0.0]);
 //! assert!(stats.log2_max < -12.0, "{stats}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())

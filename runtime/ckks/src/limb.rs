@@ -38,8 +38,8 @@ impl Pool {
         limb
     }
 
-    /// With any content.
-    fn any(self: &Arc<Self>) -> Limb {
+    /// With any content: for results that overwrite all of it.
+    pub fn any(self: &Arc<Self>) -> Limb {
         // A thread that panicked with the lock held left a whole list behind: `push` and `pop` do not panic midway.
         let recycled = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Limb { values: recycled.unwrap_or_else(|| vec![0.0; self.n]), pool: Arc::clone(self) }

@@ -29,6 +29,16 @@ impl Poly {
         Poly { basis, limbs: (0..context.limb_count(basis)).map(|_| context.pool().zero()).collect() }
     }
 
+    /// With any content: for results that overwrite all of it.
+    pub fn any(context: &Context, basis: Basis) -> Self {
+        Poly { basis, limbs: (0..context.limb_count(basis)).map(|_| context.pool().any()).collect() }
+    }
+
+    /// Whether it belongs to this basis of these parameters, as far as its shape tells.
+    pub fn fits(&self, context: &Context, basis: Basis) -> bool {
+        self.basis == basis && self.degree() == context.degree()
+    }
+
     pub fn basis(&self) -> Basis {
         self.basis
     }

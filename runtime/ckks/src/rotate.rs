@@ -104,7 +104,7 @@ impl Evaluator {
     }
 
     fn image(&self, key: &EvaluationKey, poly: &Poly) -> Poly {
-        let mut out = Poly::zero(&self.context, poly.basis());
+        let mut out = Poly::any(&self.context, poly.basis());
         out.for_each_limb(&self.context, |k, _, x| key.apply_automorphism(poly.limb(k), x));
         out
     }

@@ -45,7 +45,7 @@ impl SwitchingKey {
         let mut bodies = Vec::new();
         for (j, (start, end)) in digit_ranges(context, level).enumerate() {
             let error = Zeroizing::new(sample::gaussian(rng, context.degree(), ERROR_STD_DEV)?);
-            let mut body = Poly::zero(context, basis);
+            let mut body = Poly::any(context, basis);
             body.for_each_limb(context, |k, table, limb| {
                 let m = table.modulus();
                 let prime = context.prime_index(basis, k);
@@ -68,7 +68,7 @@ impl SwitchingKey {
     pub fn from_parts(context: &Context, level: Level, seed: Seed, bodies: Vec<Poly>) -> Self {
         let basis = context.extended_basis(level);
         let expand = |(j, body)| {
-            let mut mask = Poly::zero(context, basis);
+            let mut mask = Poly::any(context, basis);
             mask.for_each_limb(context, |k, table, limb| {
                 let prime = context.prime_index(basis, k);
                 sample::uniform(table.modulus(), &mut seeded_stream(&seed, j, prime), limb);

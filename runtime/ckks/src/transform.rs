@@ -214,9 +214,7 @@ impl Transform<'_> {
                     return Err(CkksError::DiagonalLevel { encoded: plaintext.level, used: self.level });
                 }
                 Diagonal::Integers(integers) if integers.coefficients.len() == degree => Ready::Integers(integers),
-                Diagonal::Residues(plaintext)
-                    if plaintext.poly.degree() == degree && plaintext.poly.basis() == self.basis =>
-                {
+                Diagonal::Residues(plaintext) if plaintext.poly.fits(context, self.basis) => {
                     Ready::Residues(&plaintext.poly)
                 }
                 _ => return Err(CkksError::WrongParameters),

@@ -46,7 +46,7 @@ fn three_parties_by_files() {
     let server = Evaluator::new(&p.context, &keys).unwrap();
     let inputs = Vec::<SeededCiphertext>::load(&p.context, &PROGRAM, &path("request")).unwrap();
     let outputs: Vec<Ciphertext> =
-        inputs.into_iter().map(|c| server.rotate(&c.expand(&p.context), Rotation(1)).unwrap()).collect();
+        inputs.into_iter().map(|c| server.rotate(&c.expand(&p.context).unwrap(), Rotation(1)).unwrap()).collect();
     outputs.save(&p.context, &PROGRAM, &path("response")).unwrap();
 
     p.secret = SecretKey::load(&p.context, &PROGRAM, &path("secret")).unwrap();
@@ -126,7 +126,7 @@ fn damaged_files_are_refused() {
     damage(&p, &keys);
     let request = request(&mut p, &x);
     damage(&p, &request);
-    let response: Vec<Ciphertext> = request.into_iter().map(|c| c.expand(&p.context)).collect();
+    let response: Vec<Ciphertext> = request.into_iter().map(|c| c.expand(&p.context).unwrap()).collect();
     damage(&p, &response);
 }
 

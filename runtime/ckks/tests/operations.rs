@@ -116,7 +116,8 @@ fn encoding_is_as_precise_as_its_scale() {
     let encoder = Encoder::new(&context);
     let values: Vec<Complex> = (0..2048).map(|i| Complex { re: (i as f64).sin(), im: (i as f64).cos() }).collect();
     for (bits, bound) in [(30.0f64, -23.0), (45.0, -38.0), (80.0, -48.0)] {
-        let decoded = encoder.decode_complex(&encoder.encode_complex(&values, Level(1), Scale(bits.exp2())).unwrap());
+        let decoded =
+            encoder.decode_complex(&encoder.encode_complex(&values, Level(1), Scale(bits.exp2())).unwrap()).unwrap();
         for part in [|v: &Complex| v.re, |v: &Complex| v.im] {
             let column = |all: &[Complex]| all.iter().map(part).collect::<Vec<f64>>();
             let stats = PrecisionStats::of(&column(&decoded), &column(&values));
@@ -130,9 +131,9 @@ fn conjugation_and_rotation_of_complex_slots() {
     let mut p = party(&toy(10, 1, 40.0, 1), &[3], 5);
     let values: Vec<Complex> = p.random().iter().zip(p.random()).map(|(&re, im)| Complex { re, im }).collect();
     let plaintext = p.encoder.encode_complex(&values, p.top(), p.context.scale(p.top()).unwrap()).unwrap();
-    let a = p.secret.encrypt(&p.context, &plaintext, &mut p.rng).unwrap().expand(&p.context);
+    let a = p.secret.encrypt(&p.context, &plaintext, &mut p.rng).unwrap().expand(&p.context).unwrap();
     let b = p.evaluator.rotate(&p.evaluator.conjugate(&a).unwrap(), Rotation(3)).unwrap();
-    let decoded = p.encoder.decode_complex(&p.secret.decrypt(&p.context, &b).unwrap());
+    let decoded = p.encoder.decode_complex(&p.secret.decrypt(&p.context, &b).unwrap()).unwrap();
     for (i, v) in decoded.iter().enumerate() {
         let expected = values[(i + 3) % values.len()];
         assert!((v.re - expected.re).hypot(v.im + expected.im) < 2f64.powi(-24), "slot {i}");
@@ -146,7 +147,7 @@ fn flooding_adds_noise_of_the_size_asked_for() {
     let a = p.encrypt(&x);
     let std_dev = 2f64.powi(20);
     let flooded = p.secret.decrypt_flooded(&p.context, &a, std_dev, &mut p.rng).unwrap();
-    let stats = PrecisionStats::of(&p.encoder.decode(&flooded), &x);
+    let stats = PrecisionStats::of(&p.encoder.decode(&flooded).unwrap(), &x);
     let expected = hec_ckks::noise::slot_std_dev(p.context.parameters(), std_dev, a.scale()).log2();
     assert!((stats.log2_std - expected).abs() < 0.3, "{stats}, expected {expected}");
     assert!(matches!(p.secret.decrypt_flooded(&p.context, &a, f64::NAN, &mut p.rng), Err(CkksError::BadStdDev(_))));
@@ -219,6 +220,13 @@ fn what_belongs_to_others_is_refused() {
     assert!(matches!(p.evaluator.rotate(&b, Rotation(1)), Err(CkksError::WrongKey)));
     assert!(matches!(q.secret.decrypt(&q.context, &a), Err(CkksError::WrongKey)));
     assert!(matches!(p.secret.decrypt(&other, &a), Err(CkksError::WrongParameters)));
+    let smaller = Context::new(parameters(&toy(9, 3, 40.0, 2))).unwrap();
+    let plaintext = p.encoder.encode(&x, p.top(), p.context.scale(p.top()).unwrap()).unwrap();
+    assert!(matches!(Encoder::new(&smaller).decode(&plaintext), Err(CkksError::WrongParameters)));
+    let seeded = p.secret.encrypt(&p.context, &plaintext, &mut p.rng).unwrap();
+    assert!(matches!(seeded.expand(&smaller), Err(CkksError::WrongParameters)));
+    let tiny = Encoder::new(&smaller).encode(&[1.0], p.top(), plaintext.scale()).unwrap();
+    assert!(matches!(p.evaluator.mul_plain(&a, &tiny), Err(CkksError::WrongParameters)));
     let foreign = SecretKey::generate(&other, &mut p.rng);
     let refused = EvaluationKeys::generate(&p.context, &foreign, &KeyRequest::default(), &mut p.rng);
     assert!(matches!(refused, Err(CkksError::WrongParameters)));

@@ -95,7 +95,7 @@ fn read_entry(context: &Context, entry: &[u8]) -> Result<(Level, u32, Scale), Ck
 fn section<'a>(context: &'a Context, level: Level, parts: &'a [Poly]) -> Result<Section<'a>, CkksError> {
     context.check_level(level)?;
     let basis = context.basis(level);
-    if parts.iter().any(|part| part.basis() != basis || part.degree() != context.degree()) {
+    if !parts.iter().all(|part| part.fits(context, basis)) {
         return Err(CkksError::WrongParameters);
     }
     Ok(Section {

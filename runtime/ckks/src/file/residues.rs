@@ -50,7 +50,7 @@ pub(super) fn read(context: &Context, basis: Basis, bytes: &mut &[u8]) -> Result
         *bytes = rest;
         packed.push(own);
     }
-    let mut poly = Poly::zero(context, basis);
+    let mut poly = Poly::any(context, basis);
     let below = poly.limbs_mut().par_iter_mut().zip(packed).enumerate().map(|(k, (limb, bytes))| {
         let p = context.table(basis, k).modulus().value();
         match width(p) {

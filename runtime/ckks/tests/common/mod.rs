@@ -61,7 +61,7 @@ impl Party {
     pub fn encrypt_at(&mut self, values: &[f64], level: Level) -> Ciphertext {
         let scale = self.context.scale(level).unwrap();
         let plaintext = self.encoder.encode(values, level, scale).unwrap();
-        self.secret.encrypt(&self.context, &plaintext, &mut self.rng).unwrap().expand(&self.context)
+        self.secret.encrypt(&self.context, &plaintext, &mut self.rng).unwrap().expand(&self.context).unwrap()
     }
 
     pub fn encrypt(&mut self, values: &[f64]) -> Ciphertext {
@@ -69,7 +69,7 @@ impl Party {
     }
 
     pub fn decrypt(&self, ciphertext: &Ciphertext) -> Vec<f64> {
-        self.encoder.decode(&self.secret.decrypt(&self.context, ciphertext).unwrap())
+        self.encoder.decode(&self.secret.decrypt(&self.context, ciphertext).unwrap()).unwrap()
     }
 
     /// The largest error must be below 2^log2_bound.
