@@ -209,3 +209,54 @@ impl Layout {
         self.slot_indices().iter().map(|at| slots[at.ciphertext as usize][at.slot as usize]).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    fn digit(largest: u32) -> impl Strategy<Value = Digit> {
+        let digit = (0..3u32, 0..=largest, 0..=largest, 0..=largest);
+        digit.prop_map(|(axis, divisor, extent, stride)| Digit { axis, divisor, extent, stride })
+    }
+
+    fn config() -> ProptestConfig {
+        ProptestConfig { rng_seed: RngSeed::Fixed(2), failure_persistence: None, ..ProptestConfig::default() }
+    }
+
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn accepted_layouts_give_each_element_its_own_slot(
+            dims in prop::collection::vec(1usize..5, 1..3),
+            strides in prop::collection::vec(0u32..9, 2),
+        ) {
+            let digits = dims.iter().zip(&strides).enumerate().map(|(axis, (&extent, &stride))| Digit {
+                axis: axis as u32,
+                divisor: 1,
+                extent: extent as u32,
+                stride,
+            });
+            let layout = Layout { shape: Shape::new(dims.clone()), slots: Slots(8), digits: digits.collect(), period: None };
+            let mut places = layout.slot_indices();
+            places.sort();
+            places.dedup();
+            prop_assert_eq!(layout.verify().is_ok(), places.len() == layout.shape.elements());
+        }
+
+        #[test]
+        fn hostile_layouts_are_refused_without_overflow(
+            dims in prop::collection::vec(prop_oneof![0usize..4, Just(usize::MAX)], 0..4),
+            digits in prop::collection::vec(prop_oneof![digit(4), digit(u32::MAX)], 0..5),
+            slots in prop_oneof![0usize..9, Just(usize::MAX)],
+            period in prop::option::of(0u32..9),
+        ) {
+            let layout = Layout { shape: Shape::new(dims), slots: Slots(slots), digits, period };
+            if layout.verify().is_ok() {
+                prop_assert!(layout.ciphertexts() <= 1 << 12);
+            }
+        }
+    }
+}

@@ -430,7 +430,7 @@ fn any_level(level: usize, words: &[u32]) -> AnyLevel {
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 256, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 1024, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn tape() -> impl Strategy<Value = Vec<u32>> {

@@ -32,7 +32,7 @@ pub(super) fn circuit(c: &mut Cursor) -> Parsed<Circuit> {
             _ => reader.statement(c)?,
         }
     }
-    reader.circuit.verify().map_err(|e| c.refuse(span, "a well-formed circuit", e))?;
+    reader.circuit.verify().map_err(|e| c.ill_formed(span, "a well-formed circuit", e))?;
     Ok(reader.circuit)
 }
 
@@ -48,8 +48,7 @@ fn slots(c: &mut Cursor) -> Parsed<Slots> {
 
 impl Reader {
     fn statement(&mut self, c: &mut Cursor) -> Parsed<()> {
-        let what = "a statement (`%x = …`, input, map, plain, output) or `}`";
-        let keyword = c.keyword(what, &["input", "map", "plain", "output"])?;
+        let keyword = c.statement("%x =", &["input", "map", "plain", "output"])?;
         let Circuit { inputs, maps, plains, outputs, .. } = &mut self.circuit;
         if keyword != "output" {
             return self.constants.statement(c, keyword, Tables { inputs, maps, plains });
@@ -62,9 +61,9 @@ impl Reader {
 
     /// `%x = op … : count 2 from "…"`
     fn node(&mut self, c: &mut Cursor) -> Parsed<()> {
-        let span = c.span();
         let name = self.values.fresh_value(c)?;
         c.expect(Token::Equals, "a value is defined by `%x = operation`")?;
+        let span = c.span();
         let (op, args) = self.operation(c)?;
         let inferred = self.circuit.count_of(op, &args);
         let count = inferred.map_err(|e| c.refuse(span, "an operation that fits its arguments", e))?;

@@ -83,10 +83,15 @@ impl<'t> Cursor<'t> {
         TextError::new(self.text, span, expected, found, help)
     }
 
-    /// What a verifier says of the statement at `span`.
+    /// What is wrong with what is written at `span`, and why.
     pub(super) fn refuse(&self, span: Span, expected: &str, reason: impl Display) -> TextError {
         let written = shorten(self.text.get(span.clone()).unwrap_or_default());
         self.error(span, expected, written, reason.to_string())
+    }
+
+    /// What a verifier says of what starts at `span`.
+    pub(super) fn ill_formed(&self, span: Span, what: &str, reason: impl Display) -> TextError {
+        self.error(span, what, format!("one that is not: {reason}"), "")
     }
 
     /// Read the token ahead if it is this one.
@@ -136,6 +141,14 @@ impl<'t> Cursor<'t> {
             }
             None => Err(self.fail(what, format!("one of {}", words.join(", ")))),
         }
+    }
+
+    /// Read the keyword of a statement; `definition` is what the other statements start with.
+    pub(super) fn statement(&mut self, definition: &str, keywords: &[&'static str]) -> Parsed<&'static str> {
+        self.eat_any(keywords).ok_or_else(|| {
+            let help = format!("a statement starts with `{definition}` or with {}", keywords.join(", "));
+            self.fail("a statement or `}`", help)
+        })
     }
 
     /// Read one of these words if one is ahead.

@@ -13,7 +13,7 @@ pub(super) fn layout(c: &mut Cursor, slots: Slots) -> Parsed<Layout> {
     let digits = digits(c)?;
     let period = if c.eat_word("period") { Some(c.integer("a number of slots")?) } else { None };
     let layout = Layout { shape, slots, digits, period };
-    layout.verify().map_err(|e: LayoutError| c.refuse(span, "a layout that gives each element a slot", e))?;
+    layout.verify().map_err(|e: LayoutError| c.ill_formed(span, "a valid layout", e))?;
     Ok(layout)
 }
 

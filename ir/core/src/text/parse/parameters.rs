@@ -31,7 +31,7 @@ pub(super) fn parameters(c: &mut Cursor) -> Parsed<Parameters> {
     let insecure_toy = c.eat_word("insecure_toy");
     c.expect(Token::BraceClose, "the parameters end here")?;
     let literal = ParametersLiteral { log_n, levels, special, digit_size, top_scale, insecure_toy };
-    Parameters::check(literal).map_err(|e| c.refuse(span, "sound parameters", e))
+    Parameters::check(literal).map_err(|e| c.ill_formed(span, "a valid set of parameters", e))
 }
 
 /// `: level 3 count 2 scale squared parts 3`; all of it may be left out, and what is there must be what is inferred.

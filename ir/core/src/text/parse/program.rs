@@ -9,7 +9,7 @@ use crate::circuit::MapId;
 use crate::entity::EntityVec;
 use crate::leveled::Type;
 use crate::program::{BabyGiant, Instruction, KeySet, Op, Program, Register};
-use crate::text::token::Token;
+use crate::text::token::{Token, at_name};
 use crate::{Level, Origin, Parameters, Rotation};
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub(super) fn program(c: &mut Cursor) -> Parsed<Program> {
         }
     }
     let program = reader.finish(c, span.clone())?;
-    program.verify().map_err(|e| c.refuse(span, "a well-formed program", e))?;
+    program.verify().map_err(|e| c.ill_formed(span, "a well-formed program", e))?;
     Ok(program)
 }
 
@@ -75,8 +75,8 @@ impl Reader {
         let Reader { mut program, mut plans, keys, .. } = self;
         for (id, map) in program.maps.iter() {
             let plan = plans.remove(&id).ok_or_else(|| {
-                let reason = format!("map {:?} has none: add `plan @{} {{ giant 0 babies [0] }}`", map.name, map.name);
-                c.refuse(span.clone(), "a plan for each map", reason)
+                let reason = format!("none for {0}; add `plan {0} {{ giant 0 babies [0] }}`", at_name(&map.name));
+                c.error(span.clone(), "a plan for each map", reason, "")
             })?;
             program.plans.push(plan);
         }
@@ -85,9 +85,8 @@ impl Reader {
     }
 
     fn statement(&mut self, c: &mut Cursor) -> Parsed<()> {
-        let what = "a statement (`c0 = …`, or a keyword) or `}`";
         let start = c.span();
-        match c.keyword(what, STATEMENTS)? {
+        match c.statement("c0 =", STATEMENTS)? {
             "plan" => self.plan(c),
             "output" => {
                 let name = c.string("the name of the output")?;
@@ -123,9 +122,9 @@ impl Reader {
 
     /// `c1 = op … : level 3 from "…"`
     fn instruction(&mut self, c: &mut Cursor, destination: Register) -> Parsed<()> {
-        let span = c.span();
         c.expect(Token::Word, "")?;
         c.expect(Token::Equals, "a register is written by `c0 = operation`")?;
+        let span = c.span();
         let (op, args) = self.operation(c)?;
         let (args, types): (Vec<Register>, Vec<Type>) = args.into_iter().unzip();
         let inferred = self.program.infer(op, &types, &self.parameters);

@@ -60,12 +60,12 @@ pub(super) fn graph(c: &mut Cursor) -> Parsed<Graph> {
             reader.node(c)?;
             continue;
         }
-        match c.keyword("a statement (`%x = …`, const, output) or `}`", &["const", "output"])? {
+        match c.statement("%x =", &["const", "output"])? {
             "const" => reader.constant(c)?,
             _ => reader.output(c)?,
         }
     }
-    reader.graph.verify().map_err(|e| c.refuse(span, "a well-formed tensor graph", e))?;
+    reader.graph.verify().map_err(|e| c.ill_formed(span, "a well-formed tensor graph", e))?;
     Ok(reader.graph)
 }
 
@@ -74,7 +74,7 @@ impl Reader {
     fn constant(&mut self, c: &mut Cursor) -> Parsed<()> {
         let span = c.span();
         let name = self.constants.fresh_name(c)?;
-        c.expect(Token::Colon, "after the name of a constant stands `: f64[…]`, with a space before it")?;
+        c.expect(Token::Colon, "after the name of a constant stands `: f64[…]`")?;
         c.word("f64")?;
         let shape = c.shape()?;
         c.expect(Token::Equals, "then the numbers, or `external`")?;
@@ -101,25 +101,22 @@ impl Reader {
 
     /// `%x = op … : [shape] from "…"`
     fn node(&mut self, c: &mut Cursor) -> Parsed<()> {
-        let span = c.span();
         let name = self.values.fresh_value(c)?;
         c.expect(Token::Equals, "a value is defined by `%x = operation`")?;
+        let span = c.span();
         let (op, args) = self.operation(c)?;
+        let has_shape = c.eat(Token::Colon);
         let declared_at = c.span();
-        let declared = if c.eat(Token::Colon) { Some(c.shape()?) } else { None };
+        let declared = if has_shape { Some(c.shape()?) } else { None };
         let shape = match (&op, declared) {
             (Op::Input { .. }, Some(shape)) => shape,
             (Op::Input { .. }, None) => return Err(c.fail("`: [shape]` of the input", "it cannot be inferred")),
             (_, declared) => {
                 let fits = "an operation that fits its arguments";
                 let inferred = self.graph.infer(&op, &args).map_err(|e| c.refuse(span, fits, e))?;
-                if declared.is_some_and(|shape| shape != inferred) {
-                    return Err(c.error(
-                        declared_at,
-                        format!("the shape {:?}", inferred.dims()),
-                        "another one",
-                        "it may be left out",
-                    ));
+                if let Some(declared) = declared.filter(|shape| *shape != inferred) {
+                    let (expected, found) = (format!("{:?}", inferred.dims()), format!("{:?}", declared.dims()));
+                    return Err(c.error(declared_at, expected, found, "the shape may be left out"));
                 }
                 inferred
             }
