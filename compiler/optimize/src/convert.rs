@@ -155,7 +155,11 @@ impl Builder<'_> {
     fn chain(&mut self, steps: &[Step]) -> (Op, Origin) {
         let mut origin = Origin::default();
         let mut out = Vec::with_capacity(steps.len());
-        // The last step names the layer: what precedes it was folded into it.
+        // The layer with the most arithmetic names the chain; the rest was folded into it.
+        let naming = steps.iter().rposition(|s| matches!(s.step, LinearStep::Conv { .. } | LinearStep::MatMul { .. }));
+        if let Some(main) = naming {
+            origin = steps[main].origin.clone();
+        }
         for step in steps.iter().rev() {
             origin = origin.merge(&step.origin);
         }
