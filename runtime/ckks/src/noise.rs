@@ -60,3 +60,17 @@ pub fn key_switch(parameters: &Parameters, level: Level) -> f64 {
 pub fn product(rms_a: f64, error_a: f64, rms_b: f64, error_b: f64) -> f64 {
     (rms_a * error_b).hypot(rms_b * error_a)
 }
+
+/// A linear transform from `level`, in slots of its result: `inputs` has the root mean square and the slot error of the
+/// rotated inputs, `diagonals` the root mean square of each diagonal of one output. Inner products of baby steps are not
+/// rounded, giant steps act at the scale Δ(ℓ)² where their noise is nothing, and one division rounds:
+/// √(Σ_d rms_d²·(err² + key_switch_product²) + count·rms²·encoding² + rescale²).
+pub fn linear(parameters: &Parameters, level: Level, inputs: (f64, f64), diagonals: &[f64]) -> f64 {
+    let slots = |coefficient: f64, level: Level| slot_std_dev(parameters, coefficient, parameters.scale(level));
+    let (rms, error) = inputs;
+    let below = level.below().unwrap_or(level);
+    let energy: f64 = diagonals.iter().map(|d| d * d).sum();
+    let rotated = error.hypot(slots(key_switch_product(parameters, level), level));
+    let encoded = (diagonals.len() as f64).sqrt() * rms * slots(encoding(), level);
+    (energy.sqrt() * rotated).hypot(encoded).hypot(slots(rescale(parameters), below))
+}

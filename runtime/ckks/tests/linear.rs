@@ -6,7 +6,10 @@ mod common;
 use std::borrow::Cow;
 
 use common::{Party, party, toy};
-use hec_ckks::{Ciphertext, CkksError, DiagonalValues, EncodedDiagonals, LinearPlan, LinearTerm, MemoryBudget};
+use hec_ckks::{
+    Ciphertext, CkksError, DiagonalValues, EncodedDiagonals, LinearPlan, LinearTerm, MemoryBudget, PrecisionStats,
+    noise,
+};
 use hec_params::{Level, Rotation};
 use rand_core::RngCore;
 
@@ -117,6 +120,24 @@ fn several_ciphertexts_in_and_out() {
 #[test]
 fn two_primes_a_level() {
     check(party(&toy(10, 2, 64.0, 2), &ROTATIONS, 22), 2, 2, &[0, 2, 5, 9], -38.0);
+}
+
+#[test]
+fn noise_is_as_the_formula_says() {
+    for digit_size in 1..=3 {
+        let mut p = party(&toy(10, 2, 40.0, digit_size), &ROTATIONS, 25);
+        let blocks = Blocks::new(&mut p, 1, 1, &[1, 3, 6, 7, 9, 13, 15, 18], 4);
+        let x = p.random();
+        let a = p.encrypt(&x);
+        let diagonals = DiagonalValues::new(blocks.diagonals.len(), blocks.values());
+        let result = p.evaluator.linear(&blocks.plan, &[&a], &diagonals, MemoryBudget::default()).unwrap();
+        let stats = PrecisionStats::of(&p.decrypt(&result[0]), &blocks.apply(&[x])[0]);
+        let parameters = p.context.parameters();
+        let rms = (1.0f64 / 3.0).sqrt();
+        let fresh = noise::slot_std_dev(parameters, noise::fresh().hypot(noise::encoding()), a.scale());
+        let predicted = noise::linear(parameters, p.top(), (rms, fresh), &vec![rms; blocks.diagonals.len()]).log2();
+        assert!((stats.log2_std - predicted).abs() < 0.7, "{stats}, predicted {predicted:.1}");
+    }
 }
 
 #[test]
