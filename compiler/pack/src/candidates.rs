@@ -3,7 +3,8 @@
 use hec_ir::tensor::{LinearStep, Shape};
 use hec_ir::{Digit, Layout, Slots};
 
-/// Layouts that depend on the shape alone: row-major and column-major, dense and with padded strides.
+/// Layouts that depend on the shape alone: row-major and column-major, dense and with padded strides. Not all are
+/// sound.
 pub(crate) fn of_shape(shape: &Shape, slots: Slots) -> Vec<Layout> {
     let rank = shape.rank();
     let rows: Vec<usize> = (0..rank).rev().collect();
@@ -11,14 +12,12 @@ pub(crate) fn of_shape(shape: &Shape, slots: Slots) -> Vec<Layout> {
     let dense = |_: usize, span: usize| span;
     let padded = |_: usize, span: usize| span.next_power_of_two();
     let planes = |axis: usize, span: usize| if axis + 2 >= rank { span } else { span.next_power_of_two() };
-    let mut all = vec![
+    vec![
         strided(shape, slots, &rows, &padded),
         strided(shape, slots, &rows, &planes),
         strided(shape, slots, &rows, &dense),
         strided(shape, slots, &columns, &padded),
-    ];
-    retain_distinct(&mut all);
-    all
+    ]
 }
 
 /// Axes in `order`, innermost first; `pad(axis, span)` is the stride that follows an axis with that span.
@@ -72,7 +71,7 @@ pub(crate) fn strides_of(steps: &[LinearStep]) -> Option<[usize; 2]> {
 
 /// Layouts of a N×C×H×W result that leave every element where the chain finds it on the input's grid: a stride
 /// opens gaps between neighbours, and channels go into the gaps and into blocks (multiplexed packing, Lee et al.
-/// 2022), in several orders.
+/// 2022), in several orders. Not all of them are sound.
 pub(crate) fn on_grid_of(input: &Layout, steps: [usize; 2], shape: &Shape) -> Vec<Layout> {
     let (&[images, channels, height, width], &[_, _, input_height, _]) = (shape.dims(), input.shape.dims()) else {
         return Vec::new();
@@ -121,6 +120,5 @@ pub(crate) fn on_grid_of(input: &Layout, steps: [usize; 2], shape: &Shape) -> Ve
         }
         all.push(layout);
     }
-    retain_distinct(&mut all);
     all
 }

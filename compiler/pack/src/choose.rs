@@ -1,15 +1,14 @@
 //! Choice of a layout for every class: the one whose maps and element-wise operations are predicted to cost least.
 
 use crate::candidates;
-use crate::diagonals::{Differences, sums};
+use crate::diagonals::{Copies, Differences, sums};
 use crate::elimination::{Table, minimise};
 use crate::matrix;
 use crate::network::{Link, Network};
 use crate::polynomial;
 use crate::prices::Prices;
 use crate::{PackError, PackOptions};
-use hec_ir::cost::LinearShape;
-use hec_ir::tensor::{Graph, Op};
+use hec_ir::tensor::{Graph, Op, ValueId};
 use hec_ir::{Layout, SlotIndex};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -17,7 +16,7 @@ use std::collections::BTreeMap;
 /// Digits without a period, kept of those that predict the cheapest maps.
 const MAX_FAMILIES: usize = 6;
 /// Entries of a matrix that predictions look at; of larger ones, every k-th row.
-const SAMPLE: usize = 1 << 18;
+const SAMPLE: usize = 1 << 17;
 
 /// A layout without a period, with its slots.
 struct Family {
@@ -46,10 +45,26 @@ struct Edge<'a> {
     to: usize,
     entries: Vec<(u32, u32)>,
     strides: Option<[usize; 2]>,
+    /// Whether slots without an element may hold parts of sums.
+    shared: bool,
 }
 
-/// The layout of every class.
-pub(crate) fn layouts(graph: &Graph, network: &Network, options: &PackOptions) -> Result<Vec<Layout>, PackError> {
+impl Edge<'_> {
+    fn differences(&self, from: &Family, to: &Family) -> Differences {
+        Differences::new(&self.entries, (&from.slots, from.ciphertexts), (&to.slots, to.ciphertexts), to.layout.slots.0)
+    }
+}
+
+/// What was chosen.
+pub(crate) struct Choice {
+    /// The layout of every class.
+    pub(crate) layouts: Vec<Layout>,
+    /// Links whose work the copies of their input share, by target.
+    pub(crate) copies: BTreeMap<ValueId, Copies>,
+}
+
+/// The cheapest layouts found.
+pub(crate) fn layouts(graph: &Graph, network: &Network, options: &PackOptions) -> Result<Choice, PackError> {
     let prices = Prices { costs: &options.costs, ring: options.ring };
     let edges = edges(graph, network)?;
     let families = families(network, &edges, &prices, options)?;
@@ -73,7 +88,13 @@ pub(crate) fn layouts(graph: &Graph, network: &Network, options: &PackOptions) -
         let layout = families[class][family].layout.clone();
         if period < options.slots.0 { layout.with_period(period as u32) } else { layout }
     };
-    Ok(chosen.iter().enumerate().map(layout).collect())
+    let layouts = chosen.iter().enumerate().map(layout).collect();
+    let copies = |edge: &Edge| {
+        let [(a, p), (b, f)] = [edge.from, edge.to].map(|class| choices[class][chosen[class]]);
+        let costs = Costs::of(edge, &families[edge.from][a], &families[edge.to][b], &prices);
+        Some((edge.link.target, costs.between(p, f, &prices).1?))
+    };
+    Ok(Choice { layouts, copies: edges.iter().filter_map(copies).collect() })
 }
 
 fn edges<'a>(graph: &Graph, network: &'a Network) -> Result<Vec<Edge<'a>>, PackError> {
@@ -86,9 +107,19 @@ fn edges<'a>(graph: &Graph, network: &'a Network) -> Result<Vec<Edge<'a>>, PackE
             entries.extend(matrix.row(row).map(|(column, _)| (row as u32, column as u32)));
         }
         let (from, to) = (network.class_of[&link.source], network.class_of[&link.target]);
-        Ok(Edge { link, from, to, entries, strides: candidates::strides_of(&link.steps) })
+        let shared = tolerates_parts(graph, network, to);
+        Ok(Edge { link, from, to, entries, strides: candidates::strides_of(&link.steps), shared })
     };
     network.links.values().map(edge).collect()
+}
+
+/// Whether slots without an element may hold parts of sums in a class: no client sees them, and they are not raised
+/// to a power at which they could outgrow the modulus.
+fn tolerates_parts(graph: &Graph, network: &Network, class: usize) -> bool {
+    let values = &network.classes[class].values;
+    let squares = values.iter().filter(|&&v| matches!(graph.nodes[v].op, Op::Square | Op::Mul)).count();
+    let higher = values.iter().any(|&v| matches!(graph.nodes[v].op, Op::Polynomial { .. } | Op::Power(_)));
+    squares <= 1 && !higher && !graph.outputs.iter().any(|o| values.contains(&o.value))
 }
 
 /// Candidates for each class: by shape, and on the grids of the classes that lead to it.
@@ -131,40 +162,47 @@ fn families(
     Ok(all)
 }
 
-/// The least cost of a map between two families over all periods.
+/// The cost of a map between two families where its input, or its output, repeats as often as it can.
 fn cheapest(edge: &Edge, from: &Family, to: &Family, prices: &Prices) -> f64 {
-    let costs = Costs::of(edge, from, to, prices);
-    let mut least = f64::INFINITY;
-    for p in from.periods() {
-        for f in to.periods() {
-            least = least.min(costs.between(p, f, prices));
-        }
-    }
-    least
+    let period = |family: &Family| family.periods().first().copied().unwrap_or(1);
+    let differences = edge.differences(from, to);
+    prices.linear(&differences.shapes(period(from).min(period(to))))
 }
 
 /// Costs of a map between two families by modulus.
-struct Costs(BTreeMap<usize, f64>);
+struct Costs {
+    by_modulus: BTreeMap<usize, f64>,
+    /// Slots up to the last column.
+    columns: usize,
+    /// Rows, padded to a power of two, if copies may share the work.
+    rows: Option<usize>,
+}
 
 impl Costs {
     fn of(edge: &Edge, from: &Family, to: &Family, prices: &Prices) -> Self {
-        let n = to.layout.slots.0;
-        let differences =
-            Differences::new(&edge.entries, (&from.slots, from.ciphertexts), (&to.slots, to.ciphertexts), n);
+        let differences = edge.differences(from, to);
         let mut moduli: Vec<usize> = to.periods();
         moduli.extend(from.periods());
-        let cost = |modulus: usize| {
-            let (diagonals, rotations) = differences.modulo(modulus);
-            let (inputs, outputs) = (differences.inputs, differences.outputs);
-            let shape = LinearShape { inputs, outputs, diagonals, babies: 0, giants: 0 };
-            prices.linear(shape, &rotations, n)
-        };
-        Costs(moduli.into_iter().map(|m| (m, cost(m))).collect())
+        let columns = from.layout.span();
+        let padded = to.layout.span().next_power_of_two();
+        let rows = (edge.shared && from.ciphertexts == 1 && 2 * padded <= to.layout.slots.0).then_some(padded);
+        moduli.extend(rows.into_iter().flat_map(|rows| (0..rows.ilog2()).map(|log| 1 << log)));
+        let cost = |modulus: usize| prices.linear(&differences.shapes(modulus));
+        Costs { by_modulus: moduli.into_iter().map(|m| (m, cost(m))).collect(), columns, rows }
     }
 
-    /// From period `p` to period `f`.
-    fn between(&self, p: usize, f: usize, prices: &Prices) -> f64 {
-        self.0[&p.min(f)] + sums(p, f).len() as f64 * prices.rotate_and_add()
+    /// From period `p` to period `f`, and whether copies share the work.
+    fn between(&self, p: usize, f: usize, prices: &Prices) -> (f64, Option<Copies>) {
+        let added = |rotations: usize| rotations as f64 * prices.rotate_and_add();
+        let whole = self.by_modulus[&p.min(f)] + added(sums(p, f).len());
+        let copies = self.rows.map(|rows| Copies { rows, period: p, count: f / p });
+        match copies.filter(|c| c.count > 1 && c.count <= c.rows && self.columns + c.rows <= p) {
+            Some(copies) => {
+                let shared = self.by_modulus[&copies.share()] + added(copies.sums(f).len());
+                if shared < whole { (shared, Some(copies)) } else { (whole, None) }
+            }
+            None => (whole, None),
+        }
     }
 }
 
@@ -173,7 +211,8 @@ fn table(edge: &Edge, families: &[Vec<Family>], choices: &[Vec<(usize, usize)>],
     let (from, to) = (&families[edge.from], &families[edge.to]);
     let pairs: Vec<(usize, usize)> = (0..from.len()).flat_map(|a| (0..to.len()).map(move |b| (a, b))).collect();
     let costs: Vec<Costs> = pairs.par_iter().map(|&(a, b)| Costs::of(edge, &from[a], &to[b], prices)).collect();
-    let cost = |&(a, p): &(usize, usize), &(b, f): &(usize, usize)| costs[a * to.len() + b].between(p, f, prices);
+    let cost =
+        |&(a, p): &(usize, usize), &(b, f): &(usize, usize)| -> f64 { costs[a * to.len() + b].between(p, f, prices).0 };
     if edge.from == edge.to {
         let own = choices[edge.to].iter();
         return Table { variables: vec![edge.to], costs: own.map(|c| cost(c, c)).collect() };

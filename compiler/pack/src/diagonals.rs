@@ -7,8 +7,10 @@
 //! - f < p: the *hybrid embedding* (Juvekar et al. 2018, GAZELLE; Ebel et al. 2025, Orion). Rows are repeated every f
 //!   slots and the diagonal is (t − q) mod f; slot s then holds the part of the sum whose columns lie in s..s+f. All
 //!   parts are added by log2(p/f) rotations by f, 2f, …, p/2, after which every slot holds complete sums.
+//! - f = c·p, few rows: the c *copies* of a repeated input share the diagonals of a hybrid embedding, see [`Copies`].
 
 use crate::sparse::SparseMatrix;
+use hec_ir::cost::LinearShape;
 use hec_ir::{Layout, Rotation, SlotIndex, SlotMap};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,46 @@ pub(crate) fn period(layout: &Layout) -> usize {
 fn rotation(t: usize, q: usize, modulus: usize, slots: usize) -> usize {
     let r = (t + slots - q) & (modulus - 1);
     if 2 * r >= modulus { (r + slots - modulus) & (slots - 1) } else { r }
+}
+
+/// How the copies of a repeated input share the work of a map to `rows` rows (a power of two).
+///
+/// Of the `rows` diagonals of a hybrid embedding, copy k computes those numbered kδ..kδ+δ−1, δ = rows/c, with
+/// rotations common to all copies: its rows are shifted by kδ. So only δ diagonals remain. All parts of row q lie at
+/// q + k(p+δ) + j·rows; log2(p/rows) + log2(c) rotations add them. The sums are complete at slots below `rows` only:
+/// elsewhere are parts of sums, which nothing reads, but which an output must not show. For the windows of the
+/// copies to stay apart, the columns must lie below p − rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Copies {
+    /// Rows, a power of two.
+    pub(crate) rows: usize,
+    /// Period of the input.
+    pub(crate) period: usize,
+    /// How many copies share the work, a power of two.
+    pub(crate) count: usize,
+}
+
+impl Copies {
+    /// Diagonals that remain for each copy.
+    pub(crate) fn share(&self) -> usize {
+        self.rows / self.count
+    }
+
+    /// Rotations that add all parts.
+    pub(crate) fn sums(&self, slots: usize) -> Vec<Rotation> {
+        let apart = self.period + self.share();
+        let copies = std::iter::successors(Some(1), |k| Some(2 * k)).take_while(|&k| k < self.count);
+        let between = copies.map(|k| Rotation((k * apart & (slots - 1)) as u32));
+        sums(self.period, self.rows).into_iter().chain(between).collect()
+    }
+
+    /// The rotation that brings column `t` to row `q`, and the slot where it does.
+    fn place(&self, t: usize, q: usize, slots: usize) -> (usize, usize) {
+        let difference = (t + slots - q) & (self.rows - 1);
+        let (copy, own) = (difference / self.share(), difference % self.share());
+        // Further right by `rows`, so that no slot is left of its copy.
+        ((own + slots - self.rows) & (slots - 1), copy * self.period + t + self.rows - own)
+    }
 }
 
 /// A map whose result must still be summed over rotations.
@@ -45,6 +87,7 @@ pub(crate) fn embed(
     matrix: &SparseMatrix,
     input: &Layout,
     output: &Layout,
+    copies: Option<Copies>,
     limit: usize,
 ) -> Option<Embedding> {
     let n = output.slots.0;
@@ -58,7 +101,17 @@ pub(crate) fn embed(
         for (column, value) in matrix.row(row) {
             let from = columns[column];
             let (t, q) = (from.slot as usize, at.slot as usize);
-            let r = rotation(t, q, modulus, n);
+            // The rotation, and every slot that it connects with a copy of the column and that stands for the row.
+            let (r, first, step) = match copies {
+                Some(copies) => {
+                    let (r, slot) = copies.place(t, q, n);
+                    (r, slot, f)
+                }
+                None => {
+                    let r = rotation(t, q, modulus, n);
+                    if f < p { (r, (t + n - r) & (p - 1), p) } else { (r, q, f) }
+                }
+            };
             let block = at.ciphertext as usize * inputs + from.ciphertext as usize;
             let known = number[block * n + r];
             if known.is_none() && (filled.len() + 1).saturating_mul(n) > limit {
@@ -69,8 +122,6 @@ pub(crate) fn embed(
                 filled.len() - 1
             });
             let diagonal = &mut filled[index].1;
-            // Every slot that rotation r connects with a copy of the column and that stands for the row.
-            let (first, step) = if f < p { ((t + n - r) & (p - 1), p) } else { (q, f) };
             for s in (first..n).step_by(step) {
                 diagonal[s] += value;
             }
@@ -84,17 +135,18 @@ pub(crate) fn embed(
         inputs: inputs as u32,
         diagonals,
     };
-    Some(Embedding { map, sums: sums(p, f) })
+    let sums = copies.map_or_else(|| sums(p, f), |copies| copies.sums(n));
+    Some(Embedding { map, sums })
 }
 
-/// The differences of slots that a matrix needs between two layouts, before any period is chosen:
-/// sorted and distinct (block, (t − q) mod n), block = output ciphertext · inputs + input ciphertext.
+/// The differences of slots that a matrix needs between two layouts, before any period is chosen: for each pair of
+/// ciphertexts, whether there is an entry with (t − q) mod n.
 #[derive(Clone, Debug)]
 pub(crate) struct Differences {
-    pub(crate) slots: usize,
-    pub(crate) inputs: usize,
-    pub(crate) outputs: usize,
-    pairs: Vec<(u32, u32)>,
+    slots: usize,
+    inputs: usize,
+    outputs: usize,
+    seen: Vec<bool>,
 }
 
 impl Differences {
@@ -112,20 +164,62 @@ impl Differences {
             let block = q.ciphertext as usize * inputs + t.ciphertext as usize;
             seen[block * slots + ((t.slot + slots as u32 - q.slot) as usize & (slots - 1))] = true;
         }
-        let pair = |(at, _): (usize, &bool)| ((at / slots) as u32, (at % slots) as u32);
-        let pairs = seen.iter().enumerate().filter(|s| *s.1).map(pair).collect();
-        Differences { slots, inputs, outputs, pairs }
+        Differences { slots, inputs, outputs, seen }
     }
 
-    /// The number of diagonals and the distinct rotations for a modulus (the smaller period).
-    pub(crate) fn modulo(&self, modulus: usize) -> (usize, Vec<usize>) {
-        let mut diagonals: Vec<(u32, usize)> =
-            self.pairs.iter().map(|&(block, r)| (block, rotation(r as usize, 0, modulus, self.slots))).collect();
-        diagonals.sort_unstable();
-        diagonals.dedup();
-        let mut rotations: Vec<usize> = diagonals.iter().map(|d| d.1).collect();
-        rotations.sort_unstable();
-        rotations.dedup();
-        (diagonals.len(), rotations)
+    /// What a map takes whose smaller period is `modulus`: one shape for each power-of-two giant step.
+    pub(crate) fn shapes(&self, modulus: usize) -> Vec<LinearShape> {
+        let mut union = vec![false; modulus];
+        let mut diagonals = 0;
+        for block in self.seen.chunks(self.slots) {
+            let folded = fold(block, modulus);
+            diagonals += count(&folded);
+            join(&mut union, &folded);
+        }
+        // Rotations from −modulus/2 to modulus/2 − 1, in order.
+        union.rotate_left(modulus / 2);
+        let shape = LinearShape { inputs: self.inputs, outputs: self.outputs, diagonals, babies: 0, giants: 0 };
+        splits(&union).into_iter().map(|(babies, giants)| LinearShape { babies, giants, ..shape }).collect()
+    }
+}
+
+fn count(set: &[bool]) -> usize {
+    set.iter().filter(|&&s| s).count()
+}
+
+fn join(set: &mut [bool], other: &[bool]) {
+    set.iter_mut().zip(other).for_each(|(a, &b)| *a |= b);
+}
+
+/// The residues of a set modulo a divisor of its length.
+fn fold(set: &[bool], modulus: usize) -> Vec<bool> {
+    let mut folded = set[..modulus].to_vec();
+    set.chunks(modulus).skip(1).for_each(|part| join(&mut folded, part));
+    folded
+}
+
+/// How many baby and giant steps turn for each power-of-two step, of rotations −n/2..n/2 − 1 given in order.
+fn splits(set: &[bool]) -> Vec<(usize, usize)> {
+    let n = set.len();
+    let nonzero = |set: &[bool], zero: usize| count(set) - usize::from(set[zero]);
+    let mut all = Vec::new();
+    let mut coarse = set.to_vec();
+    let mut finer: Option<Vec<bool>> = None;
+    loop {
+        let step = n / coarse.len();
+        let zero = coarse.len() / 2;
+        let residues = fold(set, step);
+        let babies = nonzero(&residues, if step == n { n / 2 } else { 0 });
+        // Babies from 0 to step − 1, or around 0: the halves of neighbouring giants.
+        let around = finer.map(|half| {
+            let pairs = (0..coarse.len()).map(|k| half[(2 * k + half.len() - 1) % half.len()] || half[2 * k]);
+            nonzero(&pairs.collect::<Vec<_>>(), zero)
+        });
+        all.push((babies, nonzero(&coarse, zero).min(around.unwrap_or(usize::MAX))));
+        if step == n {
+            return all;
+        }
+        let next = coarse.chunks(2).map(|pair| pair[0] || pair[1]).collect();
+        finer = Some(std::mem::replace(&mut coarse, next));
     }
 }

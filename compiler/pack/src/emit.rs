@@ -1,7 +1,8 @@
 //! From a graph with a layout for every class to the circuit.
 
 use crate::builder::{Builder, uniform};
-use crate::diagonals::embed;
+use crate::choose::Choice;
+use crate::diagonals::{Copies, embed};
 use crate::matrix;
 use crate::network::{Link, Network};
 use crate::polynomial::{self, Planned};
@@ -15,19 +16,23 @@ use std::collections::BTreeMap;
 /// Values of the diagonals of one map above which it is refused: 32 GiB.
 const MAX_DIAGONAL_VALUES: usize = 1 << 32;
 
-/// The circuit of a graph, given the layout of every class.
+/// The circuit of a graph, given its layouts.
 pub(crate) fn circuit(
     graph: &Graph,
     network: &Network,
-    layouts: &[Layout],
+    choice: &Choice,
     options: &PackOptions,
 ) -> Result<Circuit, PackError> {
+    let layouts = &choice.layouts;
     let circuit = Circuit::new(graph.name.clone(), options.slots);
     let mut emitter = Emitter { graph, builder: Builder::new(circuit), values: BTreeMap::new() };
     for (&value, &class) in &network.class_of {
         let layout = &layouts[class];
         let emitted = match network.links.get(&value) {
-            Some(link) => emitter.link(link, &layouts[network.class_of[&link.source]], layout)?,
+            Some(link) => {
+                let input = &layouts[network.class_of[&link.source]];
+                emitter.link(link, input, layout, choice.copies.get(&value).copied())?
+            }
             None => emitter.node(value, layout)?,
         };
         emitter.values.insert(value, emitted);
@@ -53,11 +58,17 @@ struct Emitter<'a> {
 
 impl Emitter<'_> {
     /// A linear map and its rotate-and-add steps.
-    fn link(&mut self, link: &Link, input: &Layout, output: &Layout) -> Result<SlotId, PackError> {
+    fn link(
+        &mut self,
+        link: &Link,
+        input: &Layout,
+        output: &Layout,
+        copies: Option<Copies>,
+    ) -> Result<SlotId, PackError> {
         let (matrix, shape) = matrix::of_chain(&link.steps, self.graph.shape(link.source), &self.graph.constants)
             .map_err(|e| PackError::matrix(&link.origin, e))?;
         let name = format!("map{}", self.builder.circuit.maps.len());
-        let embedding = embed(&name, &matrix, input, output, MAX_DIAGONAL_VALUES)
+        let embedding = embed(&name, &matrix, input, output, copies, MAX_DIAGONAL_VALUES)
             .ok_or_else(|| PackError::too_large(link.origin.layer(), &shape, output.slots))?;
         let map = self.builder.map(embedding.map);
         let mut value = self.builder.push(SlotOp::Linear(map), &[self.values[&link.source]], &link.origin)?;

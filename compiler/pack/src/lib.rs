@@ -95,6 +95,6 @@ pub fn pack(graph: &Graph, options: &PackOptions) -> Result<Circuit, PackError> 
     emit::check_slots(options.slots)?;
     graph.verify()?;
     let network = network::analyse(graph)?;
-    let layouts = choose::layouts(graph, &network, options)?;
-    emit::circuit(graph, &network, &layouts, options)
+    let choice = choose::layouts(graph, &network, options)?;
+    emit::circuit(graph, &network, &choice, options)
 }

@@ -25,28 +25,11 @@ pub(crate) struct Prices<'a> {
 }
 
 impl Prices<'_> {
-    /// A linear map with these rotations, split into baby and giant steps as well as powers of two allow.
-    pub(crate) fn linear(&self, shape: LinearShape, rotations: &[usize], slots: usize) -> f64 {
+    /// A linear map, split into baby and giant steps in the cheapest of several ways.
+    pub(crate) fn linear(&self, splits: &[LinearShape]) -> f64 {
         let encode = self.costs.encode(&self.ring, self.ring.primes + self.ring.special);
-        let steps = (0..=slots.ilog2()).map(|log| 1usize << log);
-        let cost = |step: usize| {
-            // Babies from 0 to step − 1, or around 0; the cheaper of the two.
-            [0, step / 2]
-                .map(|shift| {
-                    let nonzero = |mut all: Vec<usize>, zero: usize| {
-                        all.sort_unstable();
-                        all.dedup();
-                        all.len() - usize::from(all.binary_search(&zero).is_ok())
-                    };
-                    let shifted = |r: &usize| (r + shift) & (slots - 1);
-                    let babies = nonzero(rotations.iter().map(|r| shifted(r) & (step - 1)).collect(), shift);
-                    let giants = nonzero(rotations.iter().map(|r| shifted(r) & !(step - 1)).collect(), 0);
-                    self.costs.linear_shape(&self.ring, &LinearShape { babies, giants, ..shape })
-                })
-                .into_iter()
-                .fold(f64::INFINITY, f64::min)
-        };
-        steps.map(cost).fold(f64::INFINITY, f64::min) + shape.diagonals as f64 * encode
+        let cost = |shape: &LinearShape| self.costs.linear_shape(&self.ring, shape) + shape.diagonals as f64 * encode;
+        splits.iter().map(cost).fold(f64::INFINITY, f64::min)
     }
 
     /// A rotation and an addition, one level down.
