@@ -289,3 +289,19 @@ fn what_the_text_leaves_out_is_what_is_inferred() {
     let AnyLevel::Program(program) = read(&program()) else { panic!("a program was read") };
     assert_eq!(program.keys, program.required_keys());
 }
+
+#[test]
+fn examples_of_the_manual_are_as_they_are_printed() {
+    let manual = include_str!("../../../docs/ir.md");
+    let levels = ["tensor ", "circuit ", "leveled ", "program "];
+    let blocks = manual.split("```\n").filter(|block| levels.iter().any(|level| block.starts_with(level)));
+    let found: Vec<&str> = blocks.map(|block| assert_printed(block)).collect();
+    assert_eq!(found, ["tensor", "circuit", "leveled", "program"]);
+}
+
+/// Check that printing gives the text back, and say of which level it is.
+fn assert_printed(text: &str) -> &'static str {
+    let network = read(text);
+    assert_eq!(network.print().0, text);
+    network.name()
+}
