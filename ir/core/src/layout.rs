@@ -16,7 +16,8 @@ pub struct SlotIndex {
 }
 
 /// One digit of an axis index: `(index / divisor) % extent`, placed `stride` slots apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Digit {
     /// Axis of the tensor.
     pub axis: u32,
@@ -39,7 +40,8 @@ impl Digit {
 ///
 /// With `period` = p, everything repeats every p slots (p divides the number of slots and every position is below p):
 /// slot s holds what slot s mod p holds. Slots that no element maps to hold 0 when encrypted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Layout {
     /// Shape of the tensor.
     pub shape: Shape,

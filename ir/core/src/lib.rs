@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod array;
+pub mod artifact;
 pub mod entity;
 mod layout;
 mod origin;

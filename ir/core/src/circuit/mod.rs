@@ -25,7 +25,8 @@ crate::entity!(
 );
 
 /// An encrypted input and how the client must pack it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Input {
     /// The model's name for it.
     pub name: String,

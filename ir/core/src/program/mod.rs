@@ -99,6 +99,7 @@ pub struct Instruction {
 
 /// The evaluation keys that a program needs, each with the highest level at which it is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KeySet {
     /// For relinearization.
     pub relinearize: Option<Level>,

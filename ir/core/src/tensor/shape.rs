@@ -1,7 +1,7 @@
 //! Shapes and clear tensors.
 
 /// Extents of a tensor's axes, outermost first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Shape(Vec<usize>);
 
 impl Shape {
