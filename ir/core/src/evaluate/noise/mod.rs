@@ -1,7 +1,7 @@
 //! Slots in clear with a noise model: how far decrypted results lie from exact ones.
 //!
 //! Every slot carries the variance of the real part of its error, in units of the message. Errors of different origin
-//! are independent with mean 0, so that variances add; [`model`] says what each operation adds. What was there before
+//! are independent with mean 0, so that variances add; `model.rs` says what each operation adds. What was there before
 //! is carried along: d²·v through a product with d, x²·v_y + y²·v_x + 2·v_x·v_y through a product of two ciphertexts
 //! (the imaginary parts of both errors make up the 2), 4·x²·v + 4·v² through a square.
 //! Sources: Costache, Curtis, Hales, Murphy, Ogilvie, Player, "On the precision loss in approximate homomorphic
