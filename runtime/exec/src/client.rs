@@ -4,71 +4,13 @@ use crate::RunError;
 use hec_ckks::{
     Ciphertext, CkksError, Context, Encoder, EvaluationKeys, KeyRequest, ProgramId, SecretKey, SeededCiphertext, os_rng,
 };
-use hec_ir::circuit::{Input, Output};
-use hec_ir::program::{KeySet, Program};
+use hec_ir::artifact::{ClientFile, ClientOutput};
+use hec_ir::circuit::Input;
+use hec_ir::program::KeySet;
 use hec_ir::tensor::Tensor;
 use hec_ir::{Parameters, ParametersLiteral};
+use std::path::Path;
 use std::sync::Arc;
-
-/// What a client knows of a program: no weights.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Interface {
-    /// Name of the network.
-    pub name: String,
-    /// The compiled program that keys, requests and responses belong to.
-    pub program: ProgramId,
-    /// Parameters.
-    pub parameters: ParametersLiteral,
-    /// Encrypted inputs, in the order of the request.
-    pub inputs: Vec<Input>,
-    /// Results, in the order of the response.
-    pub outputs: Vec<Output<()>>,
-    /// Keys that the server needs.
-    pub keys: KeySet,
-}
-
-impl Interface {
-    /// Of a program.
-    pub fn new(program: &Program, id: ProgramId) -> Self {
-        let output = |o: &Output<_>| Output {
-            name: o.name.clone(),
-            value: (),
-            layout: o.layout.clone(),
-            client: o.client.clone(),
-        };
-        Interface {
-            name: program.name.clone(),
-            program: id,
-            parameters: program.parameters.clone(),
-            inputs: program.inputs.clone(),
-            outputs: program.outputs.iter().map(output).collect(),
-            keys: program.keys.clone(),
-        }
-    }
-
-    fn verify(&self, parameters: &Parameters) -> Result<(), RunError> {
-        let inputs = self.inputs.iter().map(|i| (&i.name, &i.layout));
-        let outputs = self.outputs.iter().map(|o| (&o.name, &o.layout));
-        for (name, layout) in inputs.chain(outputs) {
-            layout.verify().map_err(|e| RunError::Program(format!("layout of {name}: {e}")))?;
-            if layout.slots != parameters.slots() {
-                let reason = "its slots are not those of the parameters";
-                return Err(RunError::Program(format!("layout of {name}: {reason}")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Ciphertexts of a request.
-    pub fn request_len(&self) -> usize {
-        self.inputs.iter().map(|input| input.layout.ciphertexts()).sum()
-    }
-
-    /// Ciphertexts of a response.
-    pub fn response_len(&self) -> usize {
-        self.outputs.iter().map(|output| output.layout.ciphertexts()).sum()
-    }
-}
 
 /// How results are decrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -84,7 +26,8 @@ pub struct Decryption {
 /// A client of one program.
 #[derive(Debug)]
 pub struct Client {
-    interface: Interface,
+    file: ClientFile,
+    program: ProgramId,
     context: Arc<Context>,
     encoder: Encoder,
 }
@@ -94,26 +37,40 @@ impl Client {
     ///
     /// # Errors
     /// Parameters or layouts that are ill-formed, or less secure than they claim.
-    pub fn new(interface: Interface) -> Result<Self, RunError> {
-        let context = context(&interface.parameters)?;
-        Self::with_context(interface, &context)
+    pub fn new(file: ClientFile) -> Result<Self, RunError> {
+        let context = context(&file.parameters)?;
+        Self::with_context(file, &context)
+    }
+
+    /// From `model.client.json`.
+    ///
+    /// # Errors
+    /// When it cannot be read, and as [`Client::new`].
+    pub fn load(path: &Path) -> Result<Self, RunError> {
+        Self::new(ClientFile::read(path)?)
     }
 
     /// As [`Client::new`], sharing tables.
     ///
     /// # Errors
     /// As [`Client::new`]; a context of other parameters.
-    pub fn with_context(interface: Interface, context: &Arc<Context>) -> Result<Self, RunError> {
-        if interface.parameters != *context.parameters().literal() {
+    pub fn with_context(file: ClientFile, context: &Arc<Context>) -> Result<Self, RunError> {
+        if file.parameters != *context.parameters().literal() {
             return Err(CkksError::WrongParameters.into());
         }
-        interface.verify(context.parameters())?;
-        Ok(Client { interface, context: Arc::clone(context), encoder: Encoder::new(context) })
+        file.verify()?;
+        let program = program_id(&file.program_id)?;
+        Ok(Client { file, program, context: Arc::clone(context), encoder: Encoder::new(context) })
     }
 
     /// What is known of the program.
-    pub fn interface(&self) -> &Interface {
-        &self.interface
+    pub fn file(&self) -> &ClientFile {
+        &self.file
+    }
+
+    /// The compiled program that keys, requests and responses belong to.
+    pub fn program(&self) -> &ProgramId {
+        &self.program
     }
 
     /// The context.
@@ -127,7 +84,7 @@ impl Client {
     /// No randomness; keys that the parameters do not have.
     pub fn keygen(&self) -> Result<(SecretKey, EvaluationKeys), RunError> {
         let mut rng = os_rng()?;
-        let KeySet { relinearize, rotations } = self.interface.keys.clone();
+        let KeySet { relinearize, rotations } = self.file.keys.clone();
         let request = KeyRequest { relinearize, rotations, conjugate: None };
         let secret = SecretKey::generate(&self.context, &mut rng);
         let keys = EvaluationKeys::generate(&self.context, &secret, &request, &mut rng)?;
@@ -139,7 +96,7 @@ impl Client {
     /// # Errors
     /// Another number of inputs, another shape, values that are not finite or too large.
     pub fn encrypt(&self, secret: &SecretKey, inputs: &[Tensor]) -> Result<Vec<SeededCiphertext>, RunError> {
-        let expected = self.interface.inputs.len();
+        let expected = self.file.inputs.len();
         if inputs.len() != expected {
             let found = inputs.len();
             return Err(RunError::Input(format!("the model takes {expected} inputs, but {found} were given")));
@@ -147,8 +104,8 @@ impl Client {
         let mut rng = os_rng()?;
         let level = self.context.parameters().top_level();
         let scale = self.context.scale(level)?;
-        let mut request = Vec::with_capacity(self.interface.request_len());
-        for (input, tensor) in self.interface.inputs.iter().zip(inputs) {
+        let mut request = Vec::new();
+        for (input, tensor) in self.file.inputs.iter().zip(inputs) {
             check_tensor(input, tensor)?;
             for slots in input.layout.pack(&tensor.data) {
                 let plaintext = self.encoder.encode(&slots, level, scale)?;
@@ -168,13 +125,13 @@ impl Client {
         response: &[Ciphertext],
         how: &Decryption,
     ) -> Result<Vec<Tensor>, RunError> {
-        let expected = self.interface.response_len();
+        let expected = self.file.outputs.iter().map(|output| output.layout.ciphertexts()).sum();
         if response.len() != expected {
             return Err(RunError::Count { what: "the response", found: response.len(), expected });
         }
         let mut rest = response;
-        let mut tensors = Vec::with_capacity(self.interface.outputs.len());
-        for output in &self.interface.outputs {
+        let mut tensors = Vec::with_capacity(self.file.outputs.len());
+        for output in &self.file.outputs {
             let (own, after) = rest.split_at(output.layout.ciphertexts());
             rest = after;
             let slots = own.iter().map(|c| self.decrypt_slots(secret, c, how)).collect::<Result<Vec<_>, _>>()?;
@@ -199,7 +156,7 @@ impl Client {
                 secret.decrypt_flooded(&self.context, ciphertext, std_dev, &mut os_rng()?)?
             }
         };
-        Ok(self.encoder.decode(&plaintext))
+        Ok(self.encoder.decode(&plaintext)?)
     }
 }
 
@@ -207,6 +164,19 @@ impl Client {
 pub(crate) fn context(literal: &ParametersLiteral) -> Result<Arc<Context>, RunError> {
     let parameters = Parameters::check(literal.clone()).map_err(|e| RunError::Program(e.to_string()))?;
     Ok(Context::new(parameters)?)
+}
+
+/// The program's hash, which is kept as hexadecimal digits.
+pub(crate) fn program_id(digits: &str) -> Result<ProgramId, RunError> {
+    let refused = || RunError::Program("its hash is not 64 hexadecimal digits".to_owned());
+    let mut id = [0; 32];
+    if !digits.is_ascii() || digits.len() != 2 * id.len() {
+        return Err(refused());
+    }
+    for (i, byte) in id.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[2 * i..][..2], 16).map_err(|_| refused())?;
+    }
+    Ok(id)
 }
 
 fn check_tensor(input: &Input, tensor: &Tensor) -> Result<(), RunError> {
@@ -222,7 +192,7 @@ fn check_tensor(input: &Input, tensor: &Tensor) -> Result<(), RunError> {
 }
 
 /// What is left to the client.
-fn finish(output: &Output<()>, tensor: Tensor) -> Result<Tensor, RunError> {
+fn finish(output: &ClientOutput, tensor: Tensor) -> Result<Tensor, RunError> {
     output.client.iter().try_fold(tensor, |x, op| {
         op.apply(&x).map_err(|source| RunError::ClientOp { output: output.name.clone(), source })
     })

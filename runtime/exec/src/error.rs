@@ -2,6 +2,7 @@
 
 use hec_ckks::{CkksError, FileError};
 use hec_ir::array::ArrayError;
+use hec_ir::artifact::ArtifactError;
 use hec_ir::tensor::ShapeError;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +12,8 @@ use std::path::{Path, PathBuf};
 pub enum RunError {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{path}: {reason}")]
-    Artifact { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     #[error("{path}: {source}")]
     Stored { path: PathBuf, source: CkksError },
     #[error(transparent)]
@@ -48,7 +49,8 @@ impl RunError {
     pub fn code(&self) -> &'static str {
         match self {
             RunError::Io { .. } => "HEC-R001",
-            RunError::Artifact { .. } | RunError::Program(_) => "HEC-R002",
+            RunError::Artifact(error) if is_io(error) => "HEC-R001",
+            RunError::Artifact(_) | RunError::Program(_) => "HEC-R002",
             RunError::Array(_) | RunError::Proto { .. } => "HEC-R003",
             RunError::Input(_) => "HEC-R004",
             RunError::Stored { source, .. } | RunError::Instruction { source, .. } | RunError::Ckks(source) => {
@@ -67,7 +69,8 @@ impl RunError {
     pub fn help(&self) -> &'static str {
         match self {
             RunError::Io { .. } => "check that the path is right and that you may read or write it",
-            RunError::Artifact { .. } | RunError::Program(_) => {
+            RunError::Artifact(error) if is_io(error) => "check that the path is right and that you may read it",
+            RunError::Artifact(_) | RunError::Program(_) => {
                 "copy the file again, or compile the model again with the `hec` of this version"
             }
             RunError::Array(_) | RunError::Proto { .. } => {
@@ -102,6 +105,13 @@ impl RunError {
             CkksError::File(FileError::Io { path, source }) => RunError::Io { path, source },
             source => RunError::Stored { path, source },
         }
+    }
+}
+
+fn is_io(error: &ArtifactError) -> bool {
+    match error {
+        ArtifactError::In { source, .. } => is_io(source),
+        other => matches!(other, ArtifactError::Io(_)),
     }
 }
 

@@ -67,7 +67,8 @@ pub(crate) fn run(
 ) -> Result<(Vec<Vec<Ciphertext>>, Trace), RunError> {
     let program = prepared.program();
     let evaluator = hec_ckks::Evaluator::new(prepared.context(), keys)?;
-    let mut execution = Execution { prepared, evaluator, progress, began: Vec::with_capacity(program.instructions.len()) };
+    let mut execution =
+        Execution { prepared, evaluator, progress, began: Vec::with_capacity(program.instructions.len()) };
     let inputs = inputs.into_iter().map(Bundle::Plain).collect();
     let outputs = run_program(program, &mut execution, inputs);
     let ended = Instant::now();

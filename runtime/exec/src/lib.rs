@@ -12,16 +12,23 @@
 mod client;
 mod error;
 mod execute;
+mod measure;
 mod memory;
 mod prepare;
 mod progress;
+mod samples;
 mod server;
+mod session;
+mod tensor_proto;
 mod trace;
 
-pub use client::{Client, Decryption, Interface};
+pub use client::{Client, Decryption};
 pub use error::RunError;
+pub use measure::{Calibration, Measurement, Prediction, bench, calibrate};
 pub use memory::{DiagonalForm, MemoryPlan, bytes, parse_size, peak_memory};
 pub use prepare::Prepared;
 pub use progress::Progress;
+pub use samples::{InputFile, Samples, read_array, read_arrays};
 pub use server::{Evaluated, Server};
+pub use session::{Inference, Session};
 pub use trace::{LayerTime, Step, Trace};

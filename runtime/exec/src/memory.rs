@@ -3,7 +3,7 @@
 use crate::RunError;
 use hec_ir::circuit::MapId;
 use hec_ir::leveled::Type;
-use hec_ir::program::{Op, Program, Register};
+use hec_ir::program::{KeySet, Op, Program, Register};
 use hec_ir::{Level, Parameters};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,10 +76,20 @@ impl Sizes<'_> {
         2 * self.decomposition(level)
     }
 
-    /// The evaluation keys that a program asks for.
-    pub fn keys(self, program: &Program) -> usize {
-        let keys = &program.keys;
+    /// Evaluation keys in memory.
+    pub fn keys(self, keys: &KeySet) -> usize {
         keys.relinearize.iter().chain(keys.rotations.values()).map(|&level| self.key(level)).sum()
+    }
+
+    /// Evaluation keys in a file, without its tables: the uniform half is a seed, and residues take whole bytes.
+    pub fn stored_keys(self, keys: &KeySet) -> usize {
+        let width = |p: u64| (u64::BITS - p.leading_zeros()).div_ceil(8) as usize;
+        let special: usize = self.0.special().iter().map(|&p| width(p)).sum();
+        let stored = |&level: &Level| {
+            let residue = special + self.0.primes_at(level).map(width).sum::<usize>();
+            self.0.prime_count(level).div_ceil(self.0.digit_size()) * residue * self.0.log_n().degree()
+        };
+        keys.relinearize.iter().chain(keys.rotations.values()).map(stored).sum()
     }
 }
 
@@ -91,7 +101,7 @@ impl MemoryPlan {
     /// [`RunError::Memory`] when `limit` does not hold what must be held.
     pub fn new(program: &Program, parameters: &Parameters, limit: Option<usize>) -> Result<Self, RunError> {
         let sizes = Sizes(parameters);
-        let (keys, registers) = (sizes.keys(program), peak_of_registers(program, sizes));
+        let (keys, registers) = (sizes.keys(&program.keys), peak_of_registers(program, sizes));
         let stored = stored_constants(program);
         let fixed = keys + registers + stored;
         if let Some(limit) = limit.filter(|&limit| fixed + MIN_WORKING > limit) {
@@ -132,8 +142,7 @@ fn peak_of_registers(program: &Program, sizes: Sizes<'_>) -> usize {
             Op::Linear(map) => {
                 let above = Level(ty.level.0 + 1);
                 let inputs = program.maps.get(map).map_or(0, |m| m.inputs as usize);
-                extra = inputs * sizes.decomposition(above)
-                    + 2 * ty.count as usize * sizes.extended_polynomial(above);
+                extra = inputs * sizes.decomposition(above) + 2 * ty.count as usize * sizes.extended_polynomial(above);
                 live.insert(instruction.destination, (sizes.bundle(ty), 0));
             }
             _ => {

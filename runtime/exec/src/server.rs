@@ -3,9 +3,10 @@
 use crate::{MemoryPlan, Prepared, Progress, RunError, Trace, client, execute};
 use hec_ckks::{Ciphertext, CkksError, Context, EvaluationKeys, KeyName, ProgramId, SeededCiphertext};
 use hec_ir::Level;
-use hec_ir::program::Program;
+use hec_ir::artifact::Artifact;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,14 +33,17 @@ impl Server {
     ///
     /// # Errors
     /// An ill-formed program; a memory limit that does not hold what must be held.
-    pub fn new(
-        program: Arc<Program>,
-        id: ProgramId,
-        max_memory: Option<usize>,
-        progress: &dyn Progress,
-    ) -> Result<Self, RunError> {
-        let context = client::context(&program.parameters)?;
-        Self::with_context(program, id, &context, max_memory, progress)
+    pub fn new(artifact: Artifact, max_memory: Option<usize>, progress: &dyn Progress) -> Result<Self, RunError> {
+        let context = client::context(&artifact.program().parameters)?;
+        Self::with_context(artifact, &context, max_memory, progress)
+    }
+
+    /// From `model.hec`.
+    ///
+    /// # Errors
+    /// When it cannot be read, and as [`Server::new`].
+    pub fn load(path: &Path, max_memory: Option<usize>, progress: &dyn Progress) -> Result<Self, RunError> {
+        Self::new(Artifact::read(path)?, max_memory, progress)
     }
 
     /// As [`Server::new`], sharing tables.
@@ -47,18 +51,18 @@ impl Server {
     /// # Errors
     /// As [`Server::new`]; a context of other parameters.
     pub fn with_context(
-        program: Arc<Program>,
-        id: ProgramId,
+        artifact: Artifact,
         context: &Arc<Context>,
         max_memory: Option<usize>,
         progress: &dyn Progress,
     ) -> Result<Self, RunError> {
-        let prepared = Prepared::new(program, context, max_memory, progress)?;
+        let id = client::program_id(&artifact.manifest().program_id)?;
+        let prepared = Prepared::new(Arc::new(artifact.into_program()), context, max_memory, progress)?;
         Ok(Server { id, prepared })
     }
 
     /// The compiled program that keys and requests must belong to.
-    pub fn id(&self) -> &ProgramId {
+    pub fn program(&self) -> &ProgramId {
         &self.id
     }
 
@@ -92,7 +96,8 @@ impl Server {
         self.check_keys(keys)?;
         self.check_request(keys, &request)?;
         let context = self.context();
-        let mut all = request.into_par_iter().map(|c| c.expand(context)).collect::<Vec<_>>().into_iter();
+        let all = request.into_par_iter().map(|c| c.expand(context));
+        let mut all = all.collect::<Result<Vec<_>, _>>()?.into_iter();
         let program = self.prepared.program();
         let inputs = program.inputs.iter().map(|i| all.by_ref().take(i.layout.ciphertexts()).collect()).collect();
         let (outputs, trace) = execute::run(&self.prepared, keys, inputs, progress)?;
