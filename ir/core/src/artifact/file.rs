@@ -3,6 +3,7 @@
 use super::ArtifactError;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 
 fn at(path: &Path, source: impl Into<ArtifactError>) -> ArtifactError {
@@ -26,6 +27,14 @@ pub(super) fn replace(
         let _ = fs::remove_file(&partial);
         at(path, source)
     })
+}
+
+/// Write a file whole: a failure leaves what was there before.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+    replace(path, |mut file| Ok(file.write_all(bytes)?))
 }
 
 /// Read a file; errors name it.

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 pub use client::{ClientFile, ClientOutput};
 pub use error::ArtifactError;
+pub use file::write_file;
 pub use manifest::{InputSummary, Manifest, OutputSummary, fingerprint};
 
 /// The format that is written, and the only one that is read.

@@ -1,0 +1,182 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Compile neural networks into programs that compute on CKKS-encrypted data.
+#[derive(Debug, Parser)]
+#[command(name = "hec", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compile a network (.onnx, or tensor text .hel) into model.hec and model.client.json
+    Compile(Compile),
+    /// Say of every operator of a model whether it is fine, approximated, left to the client, or what stops it
+    Check(Check),
+    /// Show what a compiled program does: depth, levels, rotations, keys, memory, predicted time
+    Report(ReportArgs),
+    /// Run a compiled program in clear, with a model of the scheme's noise, and compare it with its ONNX model
+    Simulate(Simulate),
+    /// Restart from the text of any stage
+    Opt(Opt),
+}
+
+/// Stages whose result can be printed, in the order of the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Stage {
+    /// Tensor graph as imported
+    Import,
+    /// With polynomials in the place of other functions
+    Nonlinear,
+    /// After rewriting
+    Optimize,
+    /// Slot circuit
+    Pack,
+    /// With levels and scales
+    Plan,
+    /// The program
+    Schedule,
+}
+
+/// Arguments of `hec compile`.
+#[derive(Debug, Args)]
+pub struct Compile {
+    /// The network: .onnx, or .hel text of the tensor level
+    pub model: PathBuf,
+    /// Where the program goes; the client's file goes beside it with the extension .client.json
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print the result of a stage instead of writing a program (to a file with its constants in an .npz if -o is given)
+    #[arg(long, value_name = "STAGE")]
+    pub emit: Option<Stage>,
+    /// How to compile
+    #[command(flatten)]
+    pub how: How,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Choices that the stages follow.
+#[derive(Clone, Debug, Args)]
+pub struct How {
+    /// Typical inputs: .npy, .npz or folders of .pb; activations are fitted to what they cause
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub calibrate: Vec<PathBuf>,
+    /// What is done to raw inputs first, becoming part of the network: scale=1/255,mean=0.5/0.5/0.5,std=0.2/0.2/0.2
+    #[arg(long, value_name = "SPEC")]
+    pub preprocess: Option<String>,
+    /// Choose the polynomial of a function or of a layer: relu=kernel:2, relu=lsq:4, "layer name"=lsq:7
+    #[arg(long, value_name = "PIN")]
+    pub activation: Vec<String>,
+    /// Range of a layer's input where there is no calibration data: layer=-4,6
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    pub range: Vec<String>,
+    /// Share of calibration inputs whose class the polynomial network must keep
+    #[arg(long, value_name = "SHARE", default_value_t = 0.99)]
+    pub min_agreement: f64,
+    /// The largest error of the outputs that the scheme's noise may cause, as a share of their range
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0 / 1024.0)]
+    pub max_error: f64,
+    /// Size of a dynamic batch axis
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: usize,
+    /// log2 of the ring degree; the cheapest that fits if not given
+    #[arg(long, value_name = "LOG_N", value_parser = clap::value_parser!(u32).range(4..=17))]
+    pub ring: Option<u32>,
+    /// log2 of the scale; the largest that fits if not given
+    #[arg(long, value_name = "BITS", value_parser = scale_bits)]
+    pub scale: Option<f64>,
+    /// Costs of this machine, as `hec-run calibrate` writes them
+    #[arg(long, value_name = "FILE")]
+    pub costs: Option<PathBuf>,
+    /// Accept parameters below 128-bit security, for tests; everything made so says INSECURE
+    #[arg(long)]
+    pub insecure_toy: bool,
+}
+
+fn scale_bits(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(bits) if (16.0..=90.0).contains(&bits) => Ok(bits),
+        _ => Err("a number of bits from 16 to 90".to_owned()),
+    }
+}
+
+/// Arguments of `hec check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The ONNX model
+    pub model: PathBuf,
+    /// Size of a dynamic batch axis
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `hec report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The compiled program
+    pub program: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `hec simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The compiled program
+    pub program: PathBuf,
+    /// Inputs: .npy, .npz or folders of .pb
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub input: Vec<PathBuf>,
+    /// Compare with this ONNX model (or tensor text)
+    #[arg(long, value_name = "MODEL")]
+    pub against: Option<PathBuf>,
+    /// Classes of the inputs, to count correct answers
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// At most this many inputs
+    #[arg(long, value_name = "N")]
+    pub count: Option<usize>,
+    /// Without the noise of the scheme
+    #[arg(long)]
+    pub no_noise: bool,
+    /// Seed of the simulated noise
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub seed: u64,
+    /// Write the simulated outputs (of a network with one output) as .npy
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the original model's outputs as .npy
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub model_output: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `hec opt`.
+#[derive(Debug, Args)]
+pub struct Opt {
+    /// Text of any level (.hel), with its large constants in an .npz of the same name beside it
+    pub program: PathBuf,
+    /// The last stage to run
+    #[arg(long, value_name = "STAGE", default_value = "schedule")]
+    pub to: Stage,
+    /// Where the result goes: text, or a program if the name ends in .hec; standard output if not given
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// How to compile
+    #[command(flatten)]
+    pub how: How,
+}

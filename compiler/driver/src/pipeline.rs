@@ -1,0 +1,102 @@
+//! The whole compilation, as one readable function.
+
+use crate::preprocess::Preprocess;
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::rings::{self, RingOptions};
+use crate::{Failure, How, samples};
+use hec_ir::cost::CostTable;
+use hec_ir::tensor::{Graph, Tensor};
+use hec_nonlinear::{Calibration, Pin, Replaced};
+use hec_optimize::Optimized;
+use std::path::Path;
+
+/// A compiled network: every stage's result.
+pub struct Compiled {
+    /// With polynomials in the place of other functions.
+    pub replaced: Replaced,
+    /// After rewriting.
+    pub optimized: Optimized,
+    /// Packed, planned and scheduled for the chosen ring.
+    pub back: rings::Scheduled,
+    /// What is told of it.
+    pub report: Report,
+}
+
+/// Compile an imported network.
+///
+/// # Errors
+/// The first stage's that fails.
+pub fn compile(imported: &Graph, how: &How, progress: &mut Progress) -> Result<Compiled, Failure> {
+    let samples = samples::load(&how.calibrate, imported)?;
+
+    progress.stage("nonlinear: polynomials for activations");
+    let replaced = nonlinear(imported, &samples, how)?;
+
+    progress.stage("optimize: equality saturation");
+    let optimized = hec_optimize::optimize(&replaced.graph, &hec_optimize::Options::default())?;
+
+    progress.stage("pack, plan, schedule: choosing a ring");
+    let options = ring_options(how)?;
+    let back = rings::choose(&optimized.graph, &samples, &options)?;
+
+    progress.stage("report");
+    let report = Report::new(imported, &replaced, &optimized, &back, &options, how)?;
+    Ok(Compiled { replaced, optimized, back, report })
+}
+
+/// Read a network: ONNX, or text of the tensor level; with its preprocessing in front.
+///
+/// # Errors
+/// When it cannot be read, with all that is known about why.
+pub fn import(model: &Path, how: &How) -> Result<Graph, Failure> {
+    let graph = read_network(model, how.batch)?;
+    match &how.preprocess {
+        Some(text) => Preprocess::parse(text)?.prepend(&graph),
+        None => Ok(graph),
+    }
+}
+
+/// Read a network as it stands.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_network(model: &Path, batch: usize) -> Result<Graph, Failure> {
+    if model.extension().is_some_and(|e| e == "hel") {
+        return crate::text::load_tensor(model);
+    }
+    Ok(hec_import::import(model, &hec_import::ImportOptions { batch })?)
+}
+
+/// Replace what is not polynomial.
+///
+/// # Errors
+/// When the stage fails or an option cannot be read.
+pub fn nonlinear(graph: &Graph, samples: &[Vec<Tensor>], how: &How) -> Result<Replaced, Failure> {
+    let pins = how.activation.iter().map(|p| Pin::parse(p)).collect::<Result<_, _>>()?;
+    let ranges = how.range.iter().map(|r| hec_nonlinear::parse_range(r)).collect::<Result<_, _>>()?;
+    let options =
+        hec_nonlinear::Options { pins, ranges, min_agreement: how.min_agreement, ..hec_nonlinear::Options::default() };
+    Ok(hec_nonlinear::replace(graph, &Calibration { samples: samples.to_vec() }, &options)?)
+}
+
+/// What the choice of the ring follows.
+///
+/// # Errors
+/// When the cost table cannot be read.
+pub fn ring_options(how: &How) -> Result<RingOptions, Failure> {
+    let costs = match &how.costs {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|e| Failure::file(path, e))?;
+            serde_json::from_str(&text).map_err(|e| Failure::file(path, e))?
+        }
+        None => CostTable::default(),
+    };
+    Ok(RingOptions {
+        costs,
+        ring: how.ring.map(hec_ir::LogN),
+        scale_bits: how.scale,
+        max_error: how.max_error,
+        insecure_toy: how.insecure_toy,
+    })
+}

@@ -1,0 +1,222 @@
+//! What is told of a compiled program. It is stored in the artifact and shown by `hec report`.
+
+mod table;
+mod text;
+
+use crate::rings::{Priced, RingOptions, Scheduled};
+use crate::{Failure, How};
+use hec_ir::cost::RingSize;
+use hec_ir::evaluate::cost::Counts;
+use hec_ir::tensor::Graph;
+use hec_ir::{Level, Parameters};
+use hec_nonlinear::{Replaced, Replacement};
+use hec_optimize::Optimized;
+use hec_params::SecurityReport;
+use serde::{Deserialize, Serialize};
+
+/// The report of a compiled program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Name of the network.
+    pub network: String,
+    /// `--preprocess`, if given.
+    pub preprocess: Option<String>,
+    /// Levels at each point of the pipeline.
+    pub depth: DepthReport,
+    /// What was put in the place of each function.
+    pub replacements: Vec<Replacement>,
+    /// Share of validation samples whose class the polynomial network keeps, and its relative error.
+    pub agreement: Option<AgreementReport>,
+    /// Rules of the optimizer that found something new, with how often.
+    pub rules: Vec<(String, usize)>,
+    /// One row a layer.
+    pub layers: Vec<LayerReport>,
+    /// Sums over the layers.
+    pub total: Counts,
+    /// Ring, primes, scale.
+    pub parameters: ParametersReport,
+    /// The security line's figures.
+    pub security: SecurityReport,
+    /// Sizes.
+    pub sizes: Sizes,
+    /// Predicted seconds of one thread, and of all threads of the machine of the cost table.
+    pub seconds: (f64, f64),
+    /// Largest output on the calibration data.
+    pub output_range: f64,
+    /// log2 of the standard deviation that the scheme's noise gives an output, relative to the range.
+    pub log2_noise: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Levels at each point of the pipeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DepthReport {
+    /// As imported and made polynomial, every node by itself.
+    pub before: u32,
+    /// After rewriting.
+    pub after: u32,
+    /// Of the packed circuit: what the parameters hold.
+    pub packed: u32,
+}
+
+/// How well the polynomial network follows the original one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgreementReport {
+    /// Validation samples.
+    pub samples: usize,
+    /// Share of them with the same class; `None` for networks with one output.
+    pub classes: Option<f64>,
+    /// rms error of the outputs relative to their rms.
+    pub relative_error: f64,
+}
+
+/// A layer's row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerReport {
+    /// The ONNX node.
+    pub layer: String,
+    /// What was done to it.
+    pub note: String,
+    /// The level at which it starts.
+    pub level_in: u32,
+    /// The level at which it ends.
+    pub level_out: u32,
+    /// Operations and predicted seconds.
+    pub counts: Counts,
+    /// log2 of the standard deviation of the scheme's noise in its result, in units of the values.
+    pub log2_noise: Option<f64>,
+}
+
+/// Ring, primes, scale.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParametersReport {
+    /// log2 of the ring degree.
+    pub log_n: u32,
+    /// Slots of a ciphertext.
+    pub slots: usize,
+    /// Levels above level 0.
+    pub levels: u32,
+    /// log2 of the scale at the top.
+    pub log2_scale: f64,
+    /// log2 of the modulus of level 0.
+    pub log2_base: f64,
+    /// Special primes.
+    pub special: usize,
+    /// Primes a key-switching digit.
+    pub digit_size: usize,
+}
+
+/// Sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// Evaluation keys.
+    pub key_count: usize,
+    /// Evaluation keys in memory, both halves.
+    pub keys: usize,
+    /// A request, as uploaded: one half of each ciphertext, the other is a seed.
+    pub request: usize,
+    /// Ciphertexts and decompositions live at once, at most.
+    pub ciphertexts: usize,
+    /// Constants of the program.
+    pub constants: usize,
+}
+
+impl Report {
+    /// Of a compiled network.
+    ///
+    /// # Errors
+    /// When the program's parameters are not valid.
+    pub fn new(
+        imported: &Graph,
+        replaced: &Replaced,
+        optimized: &Optimized,
+        back: &Scheduled,
+        options: &RingOptions,
+        how: &How,
+    ) -> Result<Self, Failure> {
+        let agreement = replaced.agreement.as_ref().map(|a| AgreementReport {
+            samples: a.samples,
+            classes: a.classes,
+            relative_error: a.relative_error,
+        });
+        let mut report = Report::of_program(&back.priced, options)?;
+        report.network = imported.name.clone();
+        report.preprocess = how.preprocess.clone();
+        report.depth.before = optimized.depth_before.0;
+        report.depth.after = optimized.depth_after.0;
+        report.replacements = replaced.replacements.clone();
+        report.agreement = agreement;
+        report.rules = optimized.fired.clone();
+        report.warnings = replaced.warnings.clone();
+        if !optimized.saturated {
+            report.warnings.push("the search for equal networks ended by its budget".to_owned());
+        }
+        Ok(report)
+    }
+
+    /// Of a program alone.
+    ///
+    /// # Errors
+    /// When its parameters are not valid.
+    pub fn of_program(back: &Priced, options: &RingOptions) -> Result<Self, Failure> {
+        let parameters = Parameters::check(back.program.parameters.clone())?;
+        let memory = hec_schedule::memory(&back.program)?;
+        let packed = parameters.top_level().0;
+        let keys = &back.program.keys;
+        let inputs: usize = back.program.inputs.iter().map(|i| i.layout.ciphertexts()).sum();
+        let seconds = back.costs.total.seconds;
+        let log2_noise = libm::log2(back.output_noise / back.output_range.max(f64::MIN_POSITIVE));
+        Ok(Report {
+            network: back.program.name.clone(),
+            preprocess: None,
+            depth: DepthReport { before: packed, after: packed, packed },
+            replacements: Vec::new(),
+            agreement: None,
+            rules: Vec::new(),
+            layers: table::rows(back),
+            total: back.costs.total.clone(),
+            parameters: ParametersReport::of(&parameters),
+            security: parameters.security(),
+            sizes: Sizes {
+                key_count: keys.rotations.len() + usize::from(keys.relinearize.is_some()),
+                keys: memory.keys,
+                request: inputs * limb_bytes(&parameters, parameters.top_level()),
+                ciphertexts: memory.ciphertexts,
+                constants: memory.constants,
+            },
+            seconds: (seconds, seconds / options.costs.parallel_speedup),
+            output_range: back.output_range,
+            log2_noise,
+            warnings: Vec::new(),
+        })
+    }
+}
+
+/// Bytes of one polynomial at a level.
+fn limb_bytes(parameters: &Parameters, level: Level) -> usize {
+    let ring = RingSize::at(parameters, level);
+    ring.primes * parameters.log_n().degree() * 8
+}
+
+impl ParametersReport {
+    fn of(p: &Parameters) -> Self {
+        ParametersReport {
+            log_n: p.log_n().0,
+            slots: p.slots().0,
+            levels: p.top_level().0,
+            log2_scale: p.scale(p.top_level()).log2(),
+            log2_base: p.log_q(Level(0)),
+            special: p.special().len(),
+            digit_size: p.digit_size(),
+        }
+    }
+}
+
+pub use text::{bytes, print};

@@ -1,0 +1,135 @@
+//! The report as text.
+
+use super::{LayerReport, Report};
+use std::fmt::Write;
+
+/// The report for people.
+pub fn print(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_report(&mut out, report);
+    out
+}
+
+fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
+    writeln!(out, "{}", r.network)?;
+    writeln!(out, "security   {}", r.security)?;
+    let p = &r.parameters;
+    writeln!(
+        out,
+        "parameters {} slots, {} levels, scale 2^{:.1}, base 2^{:.1}, {} special primes, digits of {}",
+        p.slots, p.levels, p.log2_scale, p.log2_base, p.special, p.digit_size
+    )?;
+    writeln!(
+        out,
+        "depth      {} before rewriting, {} after, {} packed",
+        r.depth.before, r.depth.after, r.depth.packed
+    )?;
+    if let Some(a) = &r.agreement {
+        let classes = a.classes.map_or(String::new(), |c| format!("{:.1} % of the classes kept, ", 100.0 * c));
+        writeln!(
+            out,
+            "agreement  {classes}outputs within {:.1} % (rms) of the original, on {} validation inputs",
+            100.0 * a.relative_error,
+            a.samples
+        )?;
+    }
+    writeln!(out)?;
+    write_layers(out, r)?;
+    writeln!(out)?;
+    write_replacements(out, r)?;
+    if !r.rules.is_empty() {
+        writeln!(out, "rules that found something new:")?;
+        for (rule, times) in &r.rules {
+            writeln!(out, "  {times:>5} × {rule}")?;
+        }
+    }
+    let s = &r.sizes;
+    writeln!(
+        out,
+        "keys       {} keys, {} in memory; request {}; ciphertexts at most {}; constants {}",
+        s.key_count,
+        bytes(s.keys),
+        bytes(s.request),
+        bytes(s.ciphertexts),
+        bytes(s.constants)
+    )?;
+    writeln!(out, "noise      standard deviation 2^{:.1} of the outputs' range ({:.3})", r.log2_noise, r.output_range)?;
+    writeln!(out, "time       {:.3} s predicted on one thread, {:.3} s on all", r.seconds.0, r.seconds.1)?;
+    for warning in &r.warnings {
+        writeln!(out, "warning    {warning}")?;
+    }
+    Ok(())
+}
+
+const HEADINGS: [&str; 9] =
+    ["layer", "levels", "diagonals", "rotations", "products", "key switches", "noise", "seconds", "note"];
+
+fn write_layers(out: &mut String, r: &Report) -> std::fmt::Result {
+    let mut rows: Vec<[String; 9]> = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(r.layers.iter().map(cells));
+    let t = &r.total;
+    rows.push([
+        "total".to_owned(),
+        format!("{} → 0", r.parameters.levels),
+        t.diagonals.to_string(),
+        (t.baby_steps + t.giant_steps + t.rotations).to_string(),
+        (t.ciphertext_products + t.plaintext_products).to_string(),
+        t.key_switches.to_string(),
+        String::new(),
+        format!("{:.3}", t.seconds),
+        String::new(),
+    ]);
+    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+    for row in &rows {
+        let mut line = format!("{:<w$}", row[0], w = widths[0]);
+        for i in 1..HEADINGS.len() - 1 {
+            write!(line, "  {:>w$}", row[i], w = widths[i])?;
+        }
+        writeln!(out, "{}", format!("{line}  {}", row[HEADINGS.len() - 1]).trim_end())?;
+    }
+    Ok(())
+}
+
+fn cells(layer: &LayerReport) -> [String; 9] {
+    let c = &layer.counts;
+    [
+        layer.layer.clone(),
+        format!("{} → {}", layer.level_in, layer.level_out),
+        c.diagonals.to_string(),
+        (c.baby_steps + c.giant_steps + c.rotations).to_string(),
+        (c.ciphertext_products + c.plaintext_products).to_string(),
+        c.key_switches.to_string(),
+        layer.log2_noise.map_or(String::new(), |n| format!("2^{n:.1}")),
+        format!("{:.3}", c.seconds),
+        layer.note.clone(),
+    ]
+}
+
+fn write_replacements(out: &mut String, r: &Report) -> std::fmt::Result {
+    for x in &r.replacements {
+        let outside = x.outside.map_or(String::new(), |p| format!(", P(outside) {p:.1e}"));
+        writeln!(
+            out,
+            "{:<10} {} by {}: {} channels, range {:.2}..{:.2}, rms {:.4}, max {:.4}{outside}",
+            x.layer, x.function, x.choice, x.channels, x.range.0, x.range.1, x.rms, x.max
+        )?;
+        if let Some(advice) = &x.advice {
+            writeln!(out, "           {advice}")?;
+        }
+    }
+    Ok(())
+}
+
+/// A size for people.
+pub fn bytes(size: usize) -> String {
+    let mut value = size as f64;
+    for unit in ["B", "KiB", "MiB"] {
+        if value < 1024.0 {
+            return if unit == "B" { format!("{size} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.2} GiB")
+}

@@ -1,0 +1,156 @@
+//! Run a compiled program in clear, with or without the scheme's noise, and compare it with its model.
+
+use crate::cli::Simulate;
+use crate::comparison::{Comparison, class};
+use crate::{Failure, Preprocess, pipeline, samples};
+use hec_ir::array::{self, ElementType};
+use hec_ir::artifact::Artifact;
+use hec_ir::evaluate::clear::simulate_clear;
+use hec_ir::evaluate::noise::simulate_noise;
+use hec_ir::program::Program;
+use hec_ir::tensor::{Graph, Output, Shape, Tensor};
+use indicatif::{ParallelProgressIterator, ProgressBar};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::io::IsTerminal;
+use std::path::Path;
+
+/// What a simulation shows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Simulated {
+    /// Inputs that were run.
+    pub samples: usize,
+    /// Whether the scheme's noise was simulated.
+    pub noise: bool,
+    /// The program, as simulated, against itself without noise.
+    pub against_exact: Comparison,
+    /// The program, as simulated, against the original model.
+    pub against_model: Option<Comparison>,
+    /// Correct answers of the simulated program, if labels are given.
+    pub correct: Option<usize>,
+    /// Correct answers of the original model.
+    pub model_correct: Option<usize>,
+}
+
+/// `hec simulate`
+///
+/// # Errors
+/// When a file cannot be read or the inputs do not fit.
+pub fn simulate(args: &Simulate) -> Result<Simulated, Failure> {
+    let artifact = Artifact::read(&args.program).map_err(|e| Failure::file(&args.program, e))?;
+    let program = artifact.program();
+    let mut inputs = samples::load(&args.input, &stand_in(program))?;
+    inputs.truncate(args.count.unwrap_or(usize::MAX));
+    let mut labels = args.labels.as_deref().map(samples::labels).transpose()?;
+    if let Some(labels) = &mut labels {
+        labels.truncate(inputs.len());
+    }
+    let exact = run(&inputs, "simulating", |_, x| simulate_clear(program, x).map_err(|e| Failure::new("HEC-C004", e)))?;
+    let shown = if args.no_noise {
+        exact.clone()
+    } else {
+        run(&inputs, "simulating noise", |i, x| {
+            let seed = args.seed.wrapping_add(i as u64);
+            let run = simulate_noise(program, x, Some(seed)).map_err(|e| Failure::new("HEC-C004", e))?;
+            Ok(run.outputs.into_iter().map(|o| o.tensor).collect())
+        })?
+    };
+    let model = args.against.as_deref().map(|path| original(path, &artifact)).transpose()?;
+    let reference = model
+        .map(|graph| run(&inputs, "running the model", |_, x| graph.run(x).map_err(|e| Failure::new("HEC-C004", e))))
+        .transpose()?;
+    if let Some(path) = &args.output {
+        write_outputs(path, &shown)?;
+    }
+    if let (Some(path), Some(reference)) = (&args.model_output, &reference) {
+        write_outputs(path, reference)?;
+    }
+    let correct = |outputs: &[Vec<Tensor>]| {
+        labels.as_ref().map(|labels| {
+            outputs.iter().zip(labels).filter(|(o, label)| o.first().is_some_and(|t| class(t) == **label)).count()
+        })
+    };
+    Ok(Simulated {
+        samples: shown.len(),
+        noise: !args.no_noise,
+        against_exact: Comparison::of(&shown, &exact),
+        against_model: reference.as_ref().map(|r| Comparison::of(&shown, r)),
+        correct: correct(&shown),
+        model_correct: reference.as_deref().and_then(correct),
+    })
+}
+
+/// Samples in parallel, with a progress bar on a terminal.
+fn run(
+    inputs: &[Vec<Tensor>],
+    what: &'static str,
+    f: impl Fn(usize, &[Tensor]) -> Result<Vec<Tensor>, Failure> + Sync,
+) -> Result<Vec<Vec<Tensor>>, Failure> {
+    let terminal = std::io::stderr().is_terminal();
+    let bar = if terminal { ProgressBar::new(inputs.len() as u64) } else { ProgressBar::hidden() };
+    bar.set_message(what);
+    let out = inputs.par_iter().enumerate().progress_with(bar.clone()).map(|(i, x)| f(i, x)).collect();
+    bar.finish_and_clear();
+    out
+}
+
+/// The model that the program was compiled from, with the preprocessing that it was compiled with.
+fn original(path: &Path, artifact: &Artifact) -> Result<Graph, Failure> {
+    let graph = pipeline::read_network(path, artifact.program().inputs.first().map_or(1, |i| batch(&i.layout.shape)))?;
+    match artifact.report().get("preprocess").and_then(|p| p.as_str()) {
+        Some(text) => Preprocess::parse(text)?.prepend(&graph),
+        None => Ok(graph),
+    }
+}
+
+fn batch(shape: &Shape) -> usize {
+    shape.dims().first().copied().unwrap_or(1).max(1)
+}
+
+/// A graph with the program's inputs alone, to read samples by.
+fn stand_in(program: &Program) -> Graph {
+    let mut graph = Graph::new(program.name.clone());
+    for input in &program.inputs {
+        let value = graph.input(input.name.clone(), input.layout.shape.clone());
+        graph.outputs.push(Output { name: input.name.clone(), value, client: Vec::new() });
+    }
+    graph
+}
+
+/// The first output of every sample, along one leading axis.
+fn write_outputs(path: &Path, outputs: &[Vec<Tensor>]) -> Result<(), Failure> {
+    let first: Vec<&Tensor> = outputs.iter().filter_map(|o| o.first()).collect();
+    let Some(shape) = first.first().map(|t| t.shape.dims().to_vec()) else {
+        return Err(Failure::new("HEC-C005", "there is no output to write"));
+    };
+    let rest = if shape.first() == Some(&1) { &shape[1..] } else { &shape[..] };
+    let dims = [&[first.len()], rest].concat();
+    let data = first.iter().flat_map(|t| t.data.iter().copied()).collect();
+    let bytes = array::write_npy(&Tensor { shape: Shape::new(dims), data }, ElementType::F64)?;
+    hec_ir::artifact::write_file(path, &bytes).map_err(|e| Failure::file(path, e))
+}
+
+impl Simulated {
+    /// For people.
+    pub fn print(&self) -> String {
+        let mut out =
+            format!("{} inputs, {}\n", self.samples, if self.noise { "with simulated noise" } else { "without noise" });
+        if self.noise {
+            out.push_str(&line("against the program without noise", &self.against_exact));
+        }
+        if let Some(c) = &self.against_model {
+            out.push_str(&line("against the original model", c));
+        }
+        for (who, correct) in [("program", self.correct), ("original model", self.model_correct)] {
+            if let Some(correct) = correct {
+                out.push_str(&format!("  correct answers, {who}: {correct} of {}\n", self.samples));
+            }
+        }
+        out
+    }
+}
+
+fn line(what: &str, c: &Comparison) -> String {
+    let classes = c.same_class.map_or(String::new(), |n| format!(", same class {n} of {}", c.samples));
+    format!("  {what}: error rms 2^{:.1}, max 2^{:.1} of the range {:.3}{classes}\n", c.log2_rms, c.log2_max, c.range)
+}
