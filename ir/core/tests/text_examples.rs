@@ -295,7 +295,7 @@ fn examples_of_the_manual_are_as_they_are_printed() {
     let manual = include_str!("../../../docs/ir.md");
     let levels = ["tensor ", "circuit ", "leveled ", "program "];
     let blocks = manual.split("```\n").filter(|block| levels.iter().any(|level| block.starts_with(level)));
-    let found: Vec<&str> = blocks.map(|block| assert_printed(block)).collect();
+    let found: Vec<&str> = blocks.map(assert_printed).collect();
     assert_eq!(found, ["tensor", "circuit", "leveled", "program"]);
 }
 
