@@ -115,7 +115,12 @@ fn warnings(built: &Built, options: &Options) -> Vec<String> {
         return Vec::new();
     }
     let advice = "give more calibration samples, pin higher degrees, or retrain the network with its polynomials";
-    vec![match &built.agreement {
+    let failure = match &built.agreement {
+        Some(agreement) if agreement.explodes() => format!(
+            "no replacement keeps the outputs in bounds on {} validation samples: some layer's input leaves its range \
+             by far; {advice}",
+            agreement.samples
+        ),
         Some(Agreement { classes: Some(share), samples, .. }) => format!(
             "no replacement keeps {:.1} % of the classes: the best one keeps {:.1} % on {samples} validation samples; \
              {advice}",
@@ -131,7 +136,8 @@ fn warnings(built: &Built, options: &Options) -> Vec<String> {
              narrower ranges or calibration samples",
             options.max_relative_error, built.worst_relative_error
         ),
-    }]
+    };
+    vec![failure]
 }
 
 /// `count` positions, or `most` of them evenly spaced.

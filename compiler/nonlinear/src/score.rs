@@ -46,15 +46,23 @@ impl Agreement {
     /// Whether it is what the user asks for.
     pub fn suffices(&self, options: &Options) -> bool {
         match self.classes {
-            Some(share) => share >= options.min_agreement && self.relative_error.is_finite(),
+            Some(share) => share >= options.min_agreement && !self.explodes(),
             None => self.relative_error <= options.max_relative_error,
         }
     }
 
-    /// The better one is greater: classes first, then the error.
+    /// Whether some output is far larger than it should be: a polynomial was used far outside its range. Such a network
+    /// may still keep most classes, but it cannot be trusted, nor encrypted with a fixed number of bits.
+    pub fn explodes(&self) -> bool {
+        self.relative_error > 1.0
+    }
+
+    /// The better one is greater: sound ones, then classes, then the error.
     pub fn compare(&self, other: &Agreement) -> Ordering {
         let classes = |a: &Agreement| a.classes.unwrap_or(0.0);
-        classes(self).total_cmp(&classes(other)).then(other.relative_error.total_cmp(&self.relative_error))
+        (other.explodes().cmp(&self.explodes()))
+            .then(classes(self).total_cmp(&classes(other)))
+            .then(other.relative_error.total_cmp(&self.relative_error))
     }
 }
 
@@ -116,6 +124,9 @@ mod tests {
         let a = Agreement::measure(&graph(vec![]), &[vec![&close]], &[&expected]);
         assert_eq!(a.classes, None);
         assert!((a.relative_error - 0.01).abs() < 1e-12 && a.suffices(&Options::default()));
+        let wild = Agreement { samples: 9, classes: Some(0.9), relative_error: 1e9 };
+        let tame = Agreement { classes: Some(0.8), relative_error: 0.3, ..wild };
+        assert_eq!(tame.compare(&wild), Ordering::Greater);
         let nan = tensor(&[1, 1], &[f64::NAN]);
         let b = Agreement::measure(&graph(vec![]), &[vec![&nan]], &[&expected]);
         assert!(!b.suffices(&Options::default()));

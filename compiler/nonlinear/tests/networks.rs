@@ -2,6 +2,7 @@
 //!
 //! The bundled network is always tested. The others are developer data: they are looked for in the folder `HEC_SHARED`,
 //! or else in `shared` next to the workspace, and left out where they are not there.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use hec_import::ImportOptions;
 use hec_ir::tensor::{Graph, Shape, Tensor};
