@@ -92,13 +92,14 @@ impl RunError {
         }
     }
 
-    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> RunError + use<> {
+    /// Says which file.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> RunError + use<> {
         let path = path.to_owned();
         move |source| RunError::Io { path, source }
     }
 
     /// An error of a stored key or ciphertext, told with the file's name.
-    pub(crate) fn stored(path: &Path) -> impl FnOnce(CkksError) -> RunError + use<> {
+    pub fn stored(path: &Path) -> impl FnOnce(CkksError) -> RunError + use<> {
         let path = path.to_owned();
         move |source| match source {
             // It names the file already.

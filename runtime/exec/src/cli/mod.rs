@@ -1,0 +1,233 @@
+//! Commands and their options.
+
+mod bar;
+mod infer;
+mod inspect;
+mod measure;
+mod output;
+mod party;
+
+use clap::{Args, Parser, Subcommand};
+use hec_run::{InputFile, RunError, parse_size};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Run compiled networks on encrypted data.
+#[derive(Parser, Debug)]
+#[command(name = "hec-run", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Client: make a secret key and the evaluation keys that the server needs
+    Keygen(Keygen),
+    /// Client: encrypt an input into a request
+    Encrypt(Encrypt),
+    /// Server: evaluate a request into a response
+    Eval(Eval),
+    /// Client: decrypt a response
+    Decrypt(Decrypt),
+    /// All parties in one process, on one or many samples
+    Infer(Box<Infer>),
+    /// Say what a file is
+    Inspect(Inspect),
+    /// Time primitives at several ring sizes
+    Bench(Bench),
+    /// Measure this machine: the cost table that the compiler reads
+    Calibrate(Calibrate),
+}
+
+#[derive(Args, Debug)]
+struct Keygen {
+    /// The client's part of the compiled model (model.client.json)
+    client: PathBuf,
+    /// Folder to write secret.key and eval.keys to
+    #[arg(long)]
+    out: PathBuf,
+    /// Replace keys that are there; what was encrypted with them can then no longer be decrypted
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Args, Debug)]
+struct Encrypt {
+    /// The client's part of the compiled model (model.client.json)
+    client: PathBuf,
+    /// The secret key
+    #[arg(long)]
+    secret: PathBuf,
+    /// An input, .npy, .npz or .pb; for several inputs NAME=FILE for each
+    #[arg(long, required = true)]
+    input: Vec<InputFile>,
+    /// Which sample, where the input holds several
+    #[arg(long)]
+    index: Option<usize>,
+    /// Where the request goes
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct Eval {
+    /// The compiled model (model.hec)
+    model: PathBuf,
+    /// The client's evaluation keys
+    #[arg(long)]
+    keys: PathBuf,
+    /// The request
+    #[arg(long)]
+    input: PathBuf,
+    /// Where the response goes
+    #[arg(short, long)]
+    output: PathBuf,
+    #[command(flatten)]
+    machine: Machine,
+    /// Print the time by layer
+    #[arg(long)]
+    trace: bool,
+}
+
+/// What evaluation may use.
+#[derive(Args, Debug)]
+struct Machine {
+    /// Threads (default: all processors)
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Most memory for keys, ciphertexts and constants together, such as 512M or 2G
+    #[arg(long, value_parser = parse_size)]
+    max_memory: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+struct Decrypt {
+    /// The client's part of the compiled model (model.client.json)
+    client: PathBuf,
+    /// The secret key
+    #[arg(long)]
+    secret: PathBuf,
+    /// The response
+    #[arg(long)]
+    input: PathBuf,
+    /// Where the outputs go: .npy for one output, .npz for several (default: print them)
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How results are decrypted.
+#[derive(Args, Debug)]
+struct How {
+    /// Leave out what the client does after decryption, such as softmax
+    #[arg(long)]
+    raw: bool,
+    /// Add noise of standard deviation 2^-BITS to every slot, for results that will be shared
+    #[arg(long, value_name = "BITS", allow_negative_numbers = true)]
+    flood_bits: Option<f64>,
+}
+
+#[derive(Args, Debug)]
+struct Infer {
+    /// The compiled model (model.hec)
+    model: PathBuf,
+    /// An input, .npy, .npz or .pb, of one or several samples; for several inputs NAME=FILE for each
+    #[arg(long, required = true)]
+    input: Vec<InputFile>,
+    /// Only this sample
+    #[arg(long, conflicts_with = "count")]
+    index: Option<usize>,
+    /// Only the first COUNT samples
+    #[arg(long)]
+    count: Option<usize>,
+    /// Class of each sample, to compare with
+    #[arg(long)]
+    labels: Option<PathBuf>,
+    /// Outputs of another evaluation of all samples, to compare with
+    #[arg(long)]
+    against: Option<PathBuf>,
+    /// Where the first output of all samples goes, as .npy
+    #[arg(long)]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+    #[command(flatten)]
+    machine: Machine,
+    /// Print the time by layer of the first sample
+    #[arg(long)]
+    trace: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Inspect {
+    /// model.hec, model.client.json, keys, a request or a response
+    file: PathBuf,
+    /// Check keys and ciphertexts completely against this model.client.json
+    #[arg(long)]
+    client: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Bench {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Calibrate {
+    /// Where the cost table goes
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+impl Cli {
+    /// Run the command; what it prints.
+    pub fn run(self) -> Result<String, RunError> {
+        match self.command {
+            Command::Keygen(args) => party::keygen(&args),
+            Command::Encrypt(args) => party::encrypt(&args),
+            Command::Eval(args) => party::eval(&args),
+            Command::Decrypt(args) => party::decrypt(&args),
+            Command::Infer(args) => infer::run(&args),
+            Command::Inspect(args) => inspect::run(&args),
+            Command::Bench(args) => measure::bench(&args),
+            Command::Calibrate(args) => measure::calibrate(&args),
+        }
+    }
+}
+
+impl How {
+    fn decryption(&self) -> Result<hec_run::Decryption, RunError> {
+        match self.flood_bits {
+            Some(bits) if !(-64.0..=64.0).contains(&bits) => {
+                Err(RunError::Usage(format!("--flood-bits {bits} is not between -64 and 64")))
+            }
+            flood_bits => Ok(hec_run::Decryption { raw: self.raw, flood_bits }),
+        }
+    }
+}
+
+impl Machine {
+    fn apply(&self) -> Result<(), RunError> {
+        let Some(threads) = self.threads else { return Ok(()) };
+        if !(1..=1024).contains(&threads) {
+            return Err(RunError::Usage(format!("--threads {threads} is not between 1 and 1024")));
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        pool.map_err(|e| RunError::Usage(format!("--threads {threads}: {e}")))
+    }
+}
+
+/// Say something on stderr, which may be closed.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

@@ -1,0 +1,90 @@
+//! The three parties, by files.
+
+use super::bar::{Bar, spin};
+use super::output::{describe, warn_insecure, write_outputs};
+use super::{Decrypt, Encrypt, Eval, Keygen};
+use hec_ckks::{Ciphertext, EvaluationKeys, SecretKey, SeededCiphertext, Stored};
+use hec_run::{Client, RunError, Samples, Server, bytes};
+use std::path::Path;
+use std::sync::Arc;
+
+fn client(path: &Path) -> Result<Client, RunError> {
+    let client = Client::load(path)?;
+    warn_insecure(client.context().parameters());
+    Ok(client)
+}
+
+fn load<T: Stored>(context: &hec_ckks::Context, program: &hec_ckks::ProgramId, path: &Path) -> Result<T, RunError> {
+    T::load(context, program, path).map_err(RunError::stored(path))
+}
+
+fn save<T: Stored>(
+    value: &T,
+    context: &hec_ckks::Context,
+    program: &hec_ckks::ProgramId,
+    path: &Path,
+) -> Result<String, RunError> {
+    value.save(context, program, path).map_err(RunError::stored(path))?;
+    let length = std::fs::metadata(path).map_err(RunError::io(path))?.len();
+    Ok(format!("{} ({})", path.display(), bytes(length as usize)))
+}
+
+pub fn keygen(args: &Keygen) -> Result<String, RunError> {
+    let client = client(&args.client)?;
+    let (secret_path, keys_path) = (args.out.join("secret.key"), args.out.join("eval.keys"));
+    if secret_path.exists() && !args.force {
+        return Err(RunError::Usage(format!(
+            "{} is there already; what was encrypted with it could no longer be decrypted. Use another folder, or \
+             --force to replace it",
+            secret_path.display()
+        )));
+    }
+    std::fs::create_dir_all(&args.out).map_err(RunError::io(&args.out))?;
+    let (secret, keys) = spin("making keys", || client.keygen())?;
+    let secret = save(&secret, client.context(), client.program(), &secret_path)?;
+    let keys = save(&keys, client.context(), client.program(), &keys_path)?;
+    Ok(format!("secret key, stays with you: {secret}\nevaluation keys, for the server: {keys}\n"))
+}
+
+pub fn encrypt(args: &Encrypt) -> Result<String, RunError> {
+    let client = client(&args.client)?;
+    let samples = Samples::read(client.file(), &args.input)?;
+    let index = match (args.index, samples.len()) {
+        (Some(index), _) => index,
+        (None, 1) => 0,
+        (None, count) => {
+            return Err(RunError::Input(format!("the input holds {count} samples; choose one with --index")));
+        }
+    };
+    let inputs = samples.get(index)?;
+    let secret: SecretKey = load(client.context(), client.program(), &args.secret)?;
+    let request = client.encrypt(&secret, &inputs)?;
+    let saved = save(&request, client.context(), client.program(), &args.output)?;
+    Ok(format!("request: {saved}\n"))
+}
+
+pub fn eval(args: &Eval) -> Result<String, RunError> {
+    args.machine.apply()?;
+    let server = Server::load(&args.model, args.machine.max_memory, &Bar::new("preparing"))?;
+    warn_insecure(server.context().parameters());
+    let keys: EvaluationKeys = load(server.context(), server.program(), &args.keys)?;
+    let request: Vec<SeededCiphertext> = load(server.context(), server.program(), &args.input)?;
+    let evaluated = server.eval(&Arc::new(keys), request, &Bar::new("evaluating"))?;
+    let saved = save(&evaluated.response, server.context(), server.program(), &args.output)?;
+    let (prepared, evaluation) = (server.prepared().duration().as_secs_f64(), evaluated.duration.as_secs_f64());
+    let trace = if args.trace { format!("{}\n", evaluated.trace) } else { String::new() };
+    Ok(format!("{trace}response: {saved}\nprepared in {prepared:.3} s, evaluated in {evaluation:.3} s\n"))
+}
+
+pub fn decrypt(args: &Decrypt) -> Result<String, RunError> {
+    let client = client(&args.client)?;
+    let how = args.how.decryption()?;
+    let secret: SecretKey = load(client.context(), client.program(), &args.secret)?;
+    let response: Vec<Ciphertext> = load(client.context(), client.program(), &args.input)?;
+    let tensors = client.decrypt(&secret, &response, &how)?;
+    let outputs = client.file().outputs.iter().map(|o| o.name.as_str()).zip(&tensors);
+    match &args.output {
+        Some(path) => write_outputs(path, outputs).map(|()| format!("outputs: {}\n", path.display())),
+        None => Ok(outputs.map(|(name, tensor)| describe(name, tensor) + "\n").collect()),
+    }
+}
