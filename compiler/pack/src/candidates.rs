@@ -69,40 +69,107 @@ pub(crate) fn strides_of(steps: &[LinearStep]) -> Option<[usize; 2]> {
     Some(total)
 }
 
+/// Layouts of N×C×H×W tensors whose rows and columns are split by their residues modulo `steps`: neighbours of the
+/// same residue sit side by side, so that a map with these strides finds a grid without gaps.
+pub(crate) fn split(shape: &Shape, slots: Slots, steps: [usize; 2]) -> Vec<Layout> {
+    let &[images, channels, height, width] = shape.dims() else {
+        return Vec::new();
+    };
+    let (rows, columns) = (height.div_ceil(steps[0]), width.div_ceil(steps[1]));
+    let row = columns.next_power_of_two();
+    let plane = (rows * row).next_power_of_two();
+    let residues = (steps[0] * steps[1]).next_power_of_two();
+    let layout = |residue: usize, channel: usize| {
+        let mut digits = vec![
+            digit(0, 1, images, plane * residues * channels.next_power_of_two()),
+            digit(1, 1, channels, channel),
+            digit(2, 1, steps[0].min(height), residue * steps[1]),
+            digit(2, steps[0], rows, row),
+            digit(3, 1, steps[1].min(width), residue),
+            digit(3, steps[1], columns, 1),
+        ];
+        digits.retain(|d| d.extent > 1);
+        Layout { shape: shape.clone(), slots, digits, period: None }
+    };
+    vec![layout(plane, plane * residues), layout(plane * channels.next_power_of_two(), plane)]
+}
+
+/// Whether rows or columns are split.
+pub(crate) fn is_split(layout: &Layout) -> bool {
+    [2, 3].into_iter().any(|axis| layout.digits.iter().filter(|d| d.axis == axis).count() > 1)
+}
+
+/// Places where channels may go: how many, and how far apart.
+type Room = (usize, usize);
+
+/// The digits of an axis that keep every `step`-th element where it is, and the room that the others leave.
+fn thin(input: &Layout, axis: u32, step: usize, extent: usize) -> Option<(Vec<Digit>, Vec<Room>)> {
+    let mut old: Vec<&Digit> = input.digits.iter().filter(|d| d.axis == axis).collect();
+    old.sort_by_key(|d| d.divisor);
+    let (mut digits, mut rooms) = (Vec::new(), Vec::new());
+    let (mut step, mut covered) = (step, 1);
+    for (i, d) in old.iter().enumerate() {
+        let (size, stride) = (d.extent as usize, d.stride as usize);
+        let top = i + 1 == old.len();
+        if !top && step.is_multiple_of(size) {
+            rooms.push((size, stride));
+            step /= size;
+            continue;
+        }
+        if !top && !size.is_multiple_of(step) {
+            return None;
+        }
+        if step > 1 {
+            rooms.push((step, stride));
+        }
+        let left = extent.div_ceil(covered);
+        let kept = if top { left } else { left.min(size / step) };
+        if kept > 1 {
+            digits.push(digit(axis as usize, covered, kept, stride.checked_mul(step)?));
+            covered *= kept;
+        }
+        step = 1;
+    }
+    Some((digits, rooms))
+}
+
 /// Layouts of a N×C×H×W result that leave every element where the chain finds it on the input's grid: a stride
 /// opens gaps between neighbours, and channels go into the gaps and into blocks (multiplexed packing, Lee et al.
 /// 2022), in several orders. Not all of them are sound.
 pub(crate) fn on_grid_of(input: &Layout, steps: [usize; 2], shape: &Shape) -> Vec<Layout> {
-    let (&[images, channels, height, width], &[_, _, input_height, _]) = (shape.dims(), input.shape.dims()) else {
+    let (&[images, channels, height, width], 4) = (shape.dims(), input.shape.rank()) else {
         return Vec::new();
     };
-    let stride_of = |axis: u32| input.digits.iter().filter(|d| d.axis == axis).map(|d| d.stride as usize).max();
-    let single = |axis: u32| input.digits.iter().filter(|d| d.axis == axis).count() <= 1;
-    if !single(2) || !single(3) {
+    let (Some((rows, mut gaps)), Some((columns, more))) =
+        (thin(input, 2, steps[0], height), thin(input, 3, steps[1], width))
+    else {
         return Vec::new();
-    }
-    let x = stride_of(3).unwrap_or(1) * steps[1];
-    let row = width * x;
-    let y = stride_of(2).map_or(row, |stride| stride * steps[0]);
-    if y < row && height > 1 {
-        return Vec::new();
-    }
-    // Rows of the original grid between two rows of the result.
-    let gap_y = (1..=(y / row.max(1)).max(1)).rev().find(|k| y.is_multiple_of(*k)).unwrap_or(1);
-    let zone = (height * y).max(stride_of(2).unwrap_or(1) * input_height);
-    let block = stride_of(1).filter(|&s| s >= zone).unwrap_or(zone.next_power_of_two());
-    let gaps = [(x, 1), (gap_y, y / gap_y)];
-    let blocks = |room: usize| channels.div_ceil(room.max(1));
-    let here = (input.slots.0 / block).max(1);
-    let orders: [Vec<(usize, usize)>; 4] = [
-        vec![gaps[0], gaps[1], (channels, block)],
-        vec![(blocks(x * gap_y).next_power_of_two(), block), gaps[0], gaps[1]],
-        vec![(here, block), gaps[0], gaps[1], (channels, block * here)],
-        vec![(channels, block)],
+    };
+    gaps.extend(more);
+    gaps.sort_by_key(|g| g.1);
+    let mut closed: Vec<Room> =
+        input.digits.iter().filter(|d| d.axis == 1).map(|d| (d.extent as usize, d.stride as usize)).collect();
+    closed.sort_by_key(|c| c.1);
+    // The outermost blocks may be more than before.
+    let grid = input.digits.iter().filter(|d| d.axis > 1).map(|d| d.extent as usize * d.stride as usize).max();
+    let block = match closed.last() {
+        Some(&(_, stride)) if stride >= grid.unwrap_or(1) => closed.pop().map_or(stride, |c| c.1),
+        _ => input.span().next_power_of_two(),
+    };
+    let open = (channels, block);
+    let room: usize = gaps.iter().chain(&closed).map(|r| r.0).product();
+    let fewest = (channels.div_ceil(room.max(1)).next_power_of_two(), block);
+    let here = ((input.slots.0 / block).max(1), block);
+    let beyond = (channels, block.saturating_mul(here.0));
+    let orders: [Vec<Room>; 5] = [
+        [&gaps[..], &closed, &[open]].concat(),
+        [&closed[..], &gaps, &[open]].concat(),
+        [&[fewest], &closed[..], &gaps].concat(),
+        [&closed[..], &[here], &gaps, &[beyond]].concat(),
+        [&closed[..], &[open]].concat(),
     ];
-    let mut all: Vec<Layout> = Vec::new();
-    for order in orders {
-        let mut digits = Vec::new();
+    let fill = |order: Vec<Room>| {
+        let mut digits: Vec<Digit> = Vec::new();
         let mut divisor = 1;
         for (room, stride) in order {
             let extent = room.min(channels.div_ceil(divisor));
@@ -111,14 +178,13 @@ pub(crate) fn on_grid_of(input: &Layout, steps: [usize; 2], shape: &Shape) -> Ve
                 divisor *= extent;
             }
         }
-        digits.extend((height > 1).then(|| digit(2, 1, height, y)));
-        digits.extend((width > 1).then(|| digit(3, 1, width, x)));
+        digits.extend(rows.iter().chain(&columns));
         let mut layout = Layout { shape: shape.clone(), slots: input.slots, digits, period: None };
         if images > 1 {
             let stride = layout.span().next_power_of_two();
             layout.digits.insert(0, digit(0, 1, images, stride));
         }
-        all.push(layout);
-    }
-    all
+        layout
+    };
+    orders.into_iter().map(fill).collect()
 }

@@ -11,10 +11,14 @@ use crate::{PackError, PackOptions};
 use hec_ir::tensor::{Graph, Op, ValueId};
 use hec_ir::{Layout, SlotIndex};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Digits without a period, kept of those that predict the cheapest maps.
-const MAX_FAMILIES: usize = 6;
+/// Layouts of a class that are kept, of those without split rows or columns.
+const MAX_WHOLE: usize = 8;
+/// The same of those with split rows or columns.
+const MAX_SPLIT: usize = 3;
+/// Strides above which elements are not split by residues.
+const MAX_STRIDE: usize = 4;
 /// Entries of a matrix that predictions look at; of larger ones, every k-th row.
 const SAMPLE: usize = 1 << 17;
 
@@ -23,11 +27,13 @@ struct Family {
     layout: Layout,
     slots: Vec<SlotIndex>,
     ciphertexts: usize,
+    /// The least predicted cost of the maps that lead here.
+    reach: f64,
 }
 
 impl Family {
     fn new(layout: Layout) -> Self {
-        Family { slots: layout.slot_indices(), ciphertexts: layout.ciphertexts(), layout }
+        Family { slots: layout.slot_indices(), ciphertexts: layout.ciphertexts(), reach: 0.0, layout }
     }
 
     /// Every period that fits, smallest first; the last is the number of slots: no repetition.
@@ -122,16 +128,34 @@ fn tolerates_parts(graph: &Graph, network: &Network, class: usize) -> bool {
     squares <= 1 && !higher && !graph.outputs.iter().any(|o| values.contains(&o.value))
 }
 
-/// Candidates for each class: by shape, and on the grids of the classes that lead to it.
+/// The strides that maps further on take of each class: its elements may be split by their residues.
+fn strides_ahead(network: &Network, edges: &[Edge]) -> Vec<BTreeSet<[usize; 2]>> {
+    let mut ahead = vec![BTreeSet::new(); network.classes.len()];
+    for class in (0..network.classes.len()).rev() {
+        for edge in edges.iter().filter(|e| e.from == class && e.to > class) {
+            let Some(own) = edge.strides else { continue };
+            let further: Vec<[usize; 2]> = ahead[edge.to].iter().copied().chain([[1, 1]]).collect();
+            let both = further.iter().map(|s: &[usize; 2]| [own[0] * s[0], own[1] * s[1]]);
+            ahead[class].extend(both.filter(|s| *s != [1, 1] && s[0].max(s[1]) <= MAX_STRIDE));
+        }
+    }
+    ahead
+}
+
+/// Candidates for each class: by shape, split by strides ahead, and on the grids of the classes that lead to it.
 fn families(
     network: &Network,
     edges: &[Edge],
     prices: &Prices,
     options: &PackOptions,
 ) -> Result<Vec<Vec<Family>>, PackError> {
+    let ahead = strides_ahead(network, edges);
     let mut all: Vec<Vec<Family>> = Vec::new();
     for (class, description) in network.classes.iter().enumerate() {
         let mut layouts = candidates::of_shape(&description.shape, options.slots);
+        for &steps in &ahead[class] {
+            layouts.extend(candidates::split(&description.shape, options.slots, steps));
+        }
         let incoming: Vec<&Edge> = edges.iter().filter(|e| e.to == class && e.from < class).collect();
         for edge in &incoming {
             let Some(strides) = edge.strides else { continue };
@@ -144,22 +168,27 @@ fn families(
             let layer = network.links.get(&description.values[0]).map_or("(input)", |l| l.origin.layer());
             return Err(PackError::too_large(layer, &description.shape, options.slots));
         }
-        let mut found: Vec<Family> = layouts.into_iter().map(Family::new).collect();
-        if found.len() > MAX_FAMILIES && !incoming.is_empty() {
-            let score = |to: &Family| -> f64 {
-                let least = |e: &&Edge| {
-                    all[e.from].iter().map(|from| cheapest(e, from, to, prices)).fold(f64::INFINITY, f64::min)
-                };
-                incoming.iter().map(least).sum()
-            };
-            let scores: Vec<f64> = found.par_iter().map(score).collect();
-            let mut scored: Vec<(f64, Family)> = scores.into_iter().zip(found).collect();
-            scored.sort_by(|a, b| a.0.total_cmp(&b.0));
-            found = scored.into_iter().take(MAX_FAMILIES).map(|s| s.1).collect();
-        }
-        all.push(found);
+        let mut found: Vec<Family> = layouts.into_par_iter().map(Family::new).collect();
+        found.par_iter_mut().for_each(|family| family.reach = reach(family, &incoming, &all, prices));
+        all.push(best(found));
     }
     Ok(all)
+}
+
+/// The least cost of the maps that lead to a family: over all sources, what leads there and the map from there.
+fn reach(to: &Family, incoming: &[&Edge], all: &[Vec<Family>], prices: &Prices) -> f64 {
+    let least = |edge: &&Edge| {
+        let through = |from: &Family| from.reach / incoming.len() as f64 + cheapest(edge, from, to, prices);
+        all[edge.from].iter().map(through).fold(f64::INFINITY, f64::min)
+    };
+    incoming.iter().map(least).sum()
+}
+
+/// The families that are cheapest to reach, some of them split: those pay later, at the stride they are split by.
+fn best(mut found: Vec<Family>) -> Vec<Family> {
+    found.sort_by(|a, b| a.reach.total_cmp(&b.reach));
+    let (split, whole): (Vec<_>, Vec<_>) = found.into_iter().partition(|f| candidates::is_split(&f.layout));
+    whole.into_iter().take(MAX_WHOLE).chain(split.into_iter().take(MAX_SPLIT)).collect()
 }
 
 /// The cost of a map between two families where its input, or its output, repeats as often as it can.

@@ -53,7 +53,7 @@ impl Copies {
     pub(crate) fn sums(&self, slots: usize) -> Vec<Rotation> {
         let apart = self.period + self.share();
         let copies = std::iter::successors(Some(1), |k| Some(2 * k)).take_while(|&k| k < self.count);
-        let between = copies.map(|k| Rotation((k * apart & (slots - 1)) as u32));
+        let between = copies.map(|k| Rotation(((k * apart) & (slots - 1)) as u32));
         sums(self.period, self.rows).into_iter().chain(between).collect()
     }
 

@@ -58,8 +58,8 @@ fn mlp_and_lenet() {
     let expected = [
         "mlp at 4096: diagonals 32+16, ciphertexts 1to1 1to1, rotations 13, products 1, depth 3",
         "mlp at 8192: diagonals 16+16, ciphertexts 1to1 1to1, rotations 15, products 1, depth 3",
-        "lenet at 4096: diagonals 50+392+64+16, ciphertexts 1to2 2to1 1to1 1to1, rotations 8, products 3, depth 7",
-        "lenet at 8192: diagonals 25+196+32+16, ciphertexts 1to1 1to1 1to1 1to1, rotations 17, products 3, depth 7",
+        "lenet at 4096: diagonals 72+288+64+16, ciphertexts 1to2 2to1 1to1 1to1, rotations 8, products 3, depth 7",
+        "lenet at 8192: diagonals 36+144+32+16, ciphertexts 1to1 1to1 1to1 1to1, rotations 17, products 3, depth 7",
     ];
     assert_eq!(found, expected);
 }
