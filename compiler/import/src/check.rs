@@ -1,0 +1,88 @@
+//! What the compiler will do with each node of a model.
+
+use crate::call::Value;
+use crate::error::ImportError;
+use hec_ir::entity::Entity;
+use hec_ir::tensor::{ClientOp, Graph, Op};
+
+/// What happens to a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Computed exactly, up to the noise of encryption, or while compiling.
+    Fine,
+    /// Replaced by a polynomial.
+    Approximated {
+        /// The function that is approximated: `relu`, `gelu`, `max_pool`, ....
+        function: String,
+    },
+    /// Left to the client, after decryption.
+    Client {
+        /// What the client computes.
+        function: String,
+    },
+    /// Not needed: part of a recognised function, or no output depends on it.
+    Unused,
+    /// The operator is supported, but whether this node is depends on a value of unknown shape.
+    Unchecked {
+        /// The value.
+        input: String,
+    },
+    /// Stops the compilation.
+    Stops(ImportError),
+}
+
+impl Verdict {
+    /// From the values that a node added to the graph.
+    pub(crate) fn of(graph: &Graph, before: usize, result: Option<&Value>) -> Verdict {
+        if let Some(Value::Client(_, ops)) = result {
+            let function = ops.iter().map(|op| match op {
+                ClientOp::Softmax { .. } => "softmax",
+            });
+            return Verdict::Client { function: function.collect::<Vec<_>>().join(", ") };
+        }
+        let added = graph.nodes.iter().filter(|(id, _)| id.index() >= before);
+        let mut functions = added.filter(|(_, n)| matches!(n.op, Op::Activation(_) | Op::MaxPool(_)));
+        match functions.next() {
+            Some((_, node)) => Verdict::Approximated { function: node.op.name().to_owned() },
+            None => Verdict::Fine,
+        }
+    }
+}
+
+/// A node of the model and what happens to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeReport {
+    /// The ONNX node's name.
+    pub name: String,
+    /// The ONNX operator.
+    pub operator: String,
+    /// What happens to it.
+    pub verdict: Verdict,
+}
+
+/// All nodes of a model, in its order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckReport {
+    /// The model's operator set.
+    pub opset: i64,
+    /// The nodes.
+    pub nodes: Vec<NodeReport>,
+    /// What is wrong with the model's inputs and outputs.
+    pub model: Vec<ImportError>,
+}
+
+impl CheckReport {
+    /// Everything that stops the compilation: inputs and outputs first, then nodes in order.
+    pub fn problems(&self) -> impl Iterator<Item = &ImportError> {
+        let nodes = self.nodes.iter().filter_map(|n| match &n.verdict {
+            Verdict::Stops(error) => Some(error),
+            _ => None,
+        });
+        self.model.iter().chain(nodes)
+    }
+
+    /// Whether the model can be imported.
+    pub fn is_fine(&self) -> bool {
+        self.problems().next().is_none()
+    }
+}

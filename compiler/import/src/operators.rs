@@ -1,0 +1,310 @@
+//! The operators: one table that the walk dispatches on and the documentation is made from.
+
+use crate::call::{Call, Value};
+use crate::error::{Code, Fault};
+use crate::lower::Lowering;
+use crate::model::Node;
+use crate::{affine, elementwise, fold, matrix, movement, window};
+use Rules::{Both, Constant, Data, Elementwise};
+use Treatment::{Approximated, Client, Constant as OnConstants, Exact};
+
+/// What the compiler does with an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// Computed as it is.
+    Exact,
+    /// Replaced by a polynomial.
+    Approximated,
+    /// Left to the client.
+    Client,
+    /// Only on constants and shapes, while compiling; or as a part of a recognised activation.
+    Constant,
+}
+
+type Rule = fn(&mut Lowering, &Call) -> Result<Vec<Value>, Fault>;
+
+#[derive(Clone, Copy)]
+enum Rules {
+    /// Evaluated on numbers when constant; looked at for patterns otherwise.
+    Elementwise,
+    /// On encrypted data; on constants by the same rule and the interpreter.
+    Data(Rule),
+    /// On constants only.
+    Constant(Rule),
+    /// On constants, and on encrypted data.
+    Both(Rule, Rule),
+}
+
+/// A supported operator.
+#[derive(Clone, Copy)]
+pub struct Operator {
+    /// The ONNX name.
+    pub name: &'static str,
+    /// What is done with it.
+    pub treatment: Treatment,
+    /// Which forms are supported, for people. Empty: all.
+    pub limits: &'static str,
+    rules: Rules,
+}
+
+impl Operator {
+    /// Whether it may follow what is left to the client, because it changes no numbers or is left too.
+    pub(crate) fn passes_client(&self) -> bool {
+        matches!(self.name, "Identity" | "Dropout" | "Cast" | "Softmax")
+    }
+
+    /// Whether it is a function of each element.
+    pub(crate) fn is_elementwise(&self) -> bool {
+        matches!(self.rules, Elementwise)
+    }
+
+    /// How it is computed on constants, if not by interpretation.
+    pub(crate) fn fold(&self) -> Option<Rule> {
+        match self.rules {
+            Constant(rule) | Both(rule, _) => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// Add it to the graph.
+    pub(crate) fn lower(&self, lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, Fault> {
+        match self.rules {
+            Elementwise => elementwise::lower(lowering, call),
+            Data(rule) | Both(_, rule) => rule(lowering, call),
+            Constant(_) => Err(Fault::new(
+                Code::Operator,
+                "it is only supported on constants, and an input is encrypted",
+                advice(self.name),
+            )),
+        }
+    }
+}
+
+const fn op(name: &'static str, treatment: Treatment, limits: &'static str, rules: Rules) -> Operator {
+    Operator { name, treatment, limits, rules }
+}
+
+/// All supported operators, by name.
+pub const OPERATORS: &[Operator] = &[
+    op("Abs", OnConstants, "", Elementwise),
+    op("Add", Exact, "", Elementwise),
+    op("And", OnConstants, "", Elementwise),
+    op("AveragePool", Exact, "one or two spatial axes", Data(window::average_pool)),
+    op("BatchNormalization", Exact, "inference only", Data(affine::batch_normalization)),
+    op("Cast", Exact, "between real types; constants to any type", Both(fold::cast, movement::cast)),
+    op("CastLike", Exact, "between real types; constants to any type", Both(fold::cast_like, movement::cast_like)),
+    op("Ceil", OnConstants, "", Elementwise),
+    op("Clip", OnConstants, "on encrypted values only as a ReLU: min 0, no max", Elementwise),
+    op("Concat", Exact, "", Both(fold::concat, movement::concat)),
+    op("Constant", OnConstants, "dense numbers", Constant(fold::constant)),
+    op("ConstantOfShape", OnConstants, "", Constant(fold::constant_of_shape)),
+    op("Conv", Exact, "constant weight, one or two spatial axes", Data(window::conv)),
+    op("Cos", OnConstants, "", Elementwise),
+    op("Div", Exact, "by a constant", Elementwise),
+    op("Dropout", Exact, "inference only: the identity", Data(movement::dropout)),
+    op("Elu", OnConstants, "", Elementwise),
+    op("Equal", OnConstants, "", Elementwise),
+    op("Erf", OnConstants, "on encrypted values only in GELU", Elementwise),
+    op("Exp", OnConstants, "on encrypted values only in sigmoid and SiLU", Elementwise),
+    op("Expand", Exact, "constant shape", Data(movement::expand)),
+    op("Flatten", Exact, "", Data(movement::flatten)),
+    op("Floor", OnConstants, "", Elementwise),
+    op("Gather", Exact, "constant indices", Data(movement::gather)),
+    op("Gelu", Approximated, "", Elementwise),
+    op("Gemm", Exact, "one of A and B is constant", Data(matrix::gemm)),
+    op("GlobalAveragePool", Exact, "", Data(window::global_average_pool)),
+    op("GlobalMaxPool", Approximated, "one or two spatial axes", Data(window::global_max_pool)),
+    op("Greater", OnConstants, "", Elementwise),
+    op("GreaterOrEqual", OnConstants, "", Elementwise),
+    op("HardSigmoid", OnConstants, "", Elementwise),
+    op("HardSwish", OnConstants, "", Elementwise),
+    op("Identity", Exact, "", Data(movement::identity)),
+    op("LeakyRelu", Approximated, "", Elementwise),
+    op("Less", OnConstants, "", Elementwise),
+    op("LessOrEqual", OnConstants, "", Elementwise),
+    op("Log", OnConstants, "", Elementwise),
+    op("MatMul", Exact, "one factor is constant", Data(matrix::matmul)),
+    op("Max", OnConstants, "on encrypted values only as a ReLU: max(x, 0)", Elementwise),
+    op("MaxPool", Approximated, "one or two spatial axes, no dilation, no indices", Data(window::max_pool)),
+    op("Mean", Exact, "", Elementwise),
+    op("Min", OnConstants, "", Elementwise),
+    op("Mish", OnConstants, "", Elementwise),
+    op("Mod", OnConstants, "", Elementwise),
+    op("Mul", Exact, "", Elementwise),
+    op("Neg", Exact, "", Elementwise),
+    op("Not", OnConstants, "", Elementwise),
+    op("Or", OnConstants, "", Elementwise),
+    op("PRelu", Approximated, "constant slopes", Elementwise),
+    op("Pad", Exact, "mode constant", Data(movement::pad)),
+    op("Pow", Exact, "one whole exponent from 0 to 64", Elementwise),
+    op("Range", OnConstants, "", Constant(fold::range)),
+    op("Reciprocal", OnConstants, "on encrypted values only in sigmoid and SiLU", Elementwise),
+    op("ReduceMean", Exact, "constant axes", Data(affine::reduce_mean)),
+    op("ReduceSum", Exact, "constant axes", Data(affine::reduce_sum)),
+    op("Relu", Approximated, "", Elementwise),
+    op("Reshape", Exact, "constant shape", Data(movement::reshape)),
+    op("Round", OnConstants, "", Elementwise),
+    op("Shape", OnConstants, "", Both(movement::shape_of, movement::shape_of)),
+    op("Sigmoid", Approximated, "", Elementwise),
+    op("Sign", OnConstants, "", Elementwise),
+    op("Sin", OnConstants, "", Elementwise),
+    op("Size", OnConstants, "", Both(movement::size_of, movement::size_of)),
+    op("Slice", Exact, "constant bounds", Data(movement::slice)),
+    op("Softmax", Client, "as the last layer", Data(affine::softmax)),
+    op("Softplus", OnConstants, "", Elementwise),
+    op("Softsign", OnConstants, "", Elementwise),
+    op("Split", Exact, "constant sizes", Data(movement::split)),
+    op("Sqrt", OnConstants, "", Elementwise),
+    op("Squeeze", Exact, "", Data(movement::squeeze)),
+    op("Sub", Exact, "", Elementwise),
+    op("Sum", Exact, "", Elementwise),
+    op("Swish", Approximated, "", Elementwise),
+    op("Tanh", Approximated, "", Elementwise),
+    op("Transpose", Exact, "", Data(movement::transpose)),
+    op("Unsqueeze", Exact, "", Data(movement::unsqueeze)),
+    op("Where", OnConstants, "", Elementwise),
+    op("Xor", OnConstants, "", Elementwise),
+];
+
+/// What to do about operators that encrypted values do not have.
+const ADVICE: &[(&[&str], &str)] = &[
+    (
+        &["Abs", "Sign", "Max", "Min", "Where", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"],
+        "Comparisons have no exact encrypted form: retrain with Relu or a polynomial",
+    ),
+    (
+        &["ArgMax", "ArgMin", "TopK", "NonZero", "NonMaxSuppression", "Hardmax", "LogSoftmax"],
+        "Cut the model before it: the client computes it from the decrypted result",
+    ),
+    (
+        &[
+            "Clip",
+            "HardSigmoid",
+            "HardSwish",
+            "Elu",
+            "Selu",
+            "Celu",
+            "Softplus",
+            "Softsign",
+            "Mish",
+            "ThresholdedRelu",
+            "Shrink",
+        ],
+        "Retrain with Relu, LeakyRelu, Sigmoid, Tanh, Gelu or Silu",
+    ),
+    (&["Erf"], "It is supported as a part of Gelu: x/2·(1+erf(x/√2))"),
+    (
+        &["Exp", "Log", "Sqrt", "Reciprocal", "Sin", "Cos"],
+        "Rewrite the layer with additions, products with constants, small powers and activations",
+    ),
+    (
+        &[
+            "LayerNormalization",
+            "InstanceNormalization",
+            "GroupNormalization",
+            "RMSNormalization",
+            "LpNormalization",
+            "LRN",
+            "MeanVarianceNormalization",
+        ],
+        "It divides by a deviation of encrypted values: retrain with BatchNormalization",
+    ),
+    (
+        &["Attention", "MultiHeadAttention", "RotaryEmbedding"],
+        "Attention multiplies encrypted matrices: use convolutional or fully connected layers",
+    ),
+    (&["LSTM", "GRU", "RNN", "Scan", "Loop", "If", "SequenceMap"], "Unroll loops and remove branches when exporting"),
+    (
+        &[
+            "ConvTranspose",
+            "Resize",
+            "Upsample",
+            "GridSample",
+            "DepthToSpace",
+            "SpaceToDepth",
+            "Tile",
+            "ScatterND",
+            "ScatterElements",
+            "GatherElements",
+            "GatherND",
+            "CumSum",
+            "Einsum",
+        ],
+        "Rewrite it with Conv, MatMul, Reshape, Transpose, Slice, Pad and Concat",
+    ),
+    (
+        &[
+            "QuantizeLinear",
+            "DequantizeLinear",
+            "DynamicQuantizeLinear",
+            "QLinearConv",
+            "QLinearMatMul",
+            "ConvInteger",
+            "MatMulInteger",
+        ],
+        "Export the float model before quantization",
+    ),
+    (
+        &["ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "LpPool", "GlobalLpPool"],
+        "Use ReduceMean, ReduceSum or average pooling",
+    ),
+];
+
+/// What to do about an unsupported operator.
+pub(crate) fn advice(name: &str) -> &'static str {
+    let special = ADVICE.iter().find(|(names, _)| names.contains(&name)).map(|(_, advice)| *advice);
+    special.unwrap_or("Rewrite the layer with supported operators; `hec check` lists every problem of the model")
+}
+
+/// Operators that give the shape of their first input, supported or not.
+pub(crate) fn keeps_first_shape(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "BatchNormalization",
+        "Cast",
+        "CastLike",
+        "Celu",
+        "Dropout",
+        "GroupNormalization",
+        "Hardmax",
+        "InstanceNormalization",
+        "LRN",
+        "LayerNormalization",
+        "LogSoftmax",
+        "LpNormalization",
+        "MeanVarianceNormalization",
+        "RMSNormalization",
+        "Selu",
+        "Shrink",
+        "Softmax",
+        "ThresholdedRelu",
+    ];
+    NAMES.contains(&name)
+}
+
+/// Operators that give the shape that all their inputs broadcast to.
+pub(crate) fn broadcasts(name: &str) -> bool {
+    OPERATORS.iter().any(|o| o.name == name && o.is_elementwise())
+}
+
+/// The table's entry for a node.
+pub(crate) fn find(node: &Node) -> Result<&'static Operator, Fault> {
+    let found = OPERATORS.iter().find(|o| o.name == node.operator && node.domain.is_empty());
+    found.ok_or_else(|| {
+        let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", node.domain) };
+        Fault::new(
+            Code::Operator,
+            format!("operator {domain}{} is not supported", node.operator),
+            advice(&node.operator),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_without_repetition() {
+        assert!(OPERATORS.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+}

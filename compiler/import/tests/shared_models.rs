@@ -1,0 +1,136 @@
+//! Real networks: the bundled one, and those of the development folder where it is present.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use hec_import::{Code, ImportOptions, Verdict, check, import};
+use hec_ir::array;
+use hec_ir::tensor::{Op, Shape, Tensor};
+use std::path::{Path, PathBuf};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A file of the development folder; none, with a line that says so, where it is absent.
+fn shared(file: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("HEC_SHARED").map_or_else(|| workspace().join("../shared"), PathBuf::from);
+    let path = folder.join(file);
+    if !path.exists() {
+        println!("skipped: {} is absent (set HEC_SHARED)", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+fn load(path: &Path) -> Tensor {
+    array::load(path).unwrap().remove(0).1.tensor
+}
+
+/// One of the samples, scaled to [0, 1] and standardized by channel.
+fn sample(images: &Tensor, index: usize, shape: &Shape, mean: &[f64], deviation: &[f64]) -> Tensor {
+    let size = shape.elements();
+    let plane = size / mean.len();
+    let pixels = &images.data[index * size..(index + 1) * size];
+    let scaled = |(i, &p): (usize, &f64)| (p / 255.0 - mean[i / plane]) / deviation[i / plane];
+    Tensor { shape: shape.clone(), data: pixels.iter().enumerate().map(scaled).collect() }
+}
+
+fn argmax(x: &[f64]) -> usize {
+    (0..x.len()).max_by(|&a, &b| x[a].total_cmp(&x[b])).unwrap()
+}
+
+/// How many of the first `count` samples are classified as labelled.
+fn correct(model: &Path, images: &Path, labels: &Path, count: usize, mean: &[f64], deviation: &[f64]) -> usize {
+    let graph = import(model, &ImportOptions::default()).unwrap_or_else(|e| panic!("{e}"));
+    let (input, _) = graph.inputs().next().unwrap();
+    let (shape, images, labels) = (graph.shape(input).clone(), load(images), load(labels));
+    let is_right = |&i: &usize| {
+        let logits = graph.run(&[sample(&images, i, &shape, mean, deviation)]).unwrap().remove(0);
+        argmax(&logits.data) as f64 == labels.data[i]
+    };
+    (0..count).filter(is_right).count()
+}
+
+#[test]
+fn mnist_networks_classify_as_published() {
+    // 97.8 % and 98.7 % of the first thousand.
+    for (model, least) in [("mlp_mnist", 97), ("lenet5_mnist", 97)] {
+        let files = [
+            format!("models/{model}.onnx"),
+            "data/mnist_test_0_999_images.npy".to_owned(),
+            "data/mnist_test_0_999_labels.npy".to_owned(),
+        ];
+        let [Some(model), Some(images), Some(labels)] = files.map(|f| shared(&f)) else { return };
+        let right = correct(&model, &images, &labels, 100, &[0.0], &[1.0]);
+        println!("{}: {right} of 100", model.display());
+        assert!(right >= least, "{right} of 100");
+    }
+}
+
+#[test]
+fn resnet20_with_its_folded_shape_arithmetic_classifies_as_published() {
+    let files =
+        ["models/resnet20_cifar10.onnx", "data/cifar10_test_0_199_images.npy", "data/cifar10_test_0_199_labels.npy"];
+    let [Some(model), Some(images), Some(labels)] = files.map(shared) else { return };
+    let graph = import(&model, &ImportOptions::default()).unwrap();
+    let count = |f: fn(&Op) -> bool| graph.nodes.values().filter(|n| f(&n.op)).count();
+    assert_eq!(count(|op| matches!(op, Op::Activation(_))), 19);
+    assert_eq!(count(|op| matches!(op, Op::Add)), 9);
+    let right = correct(&model, &images, &labels, 10, &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
+    println!("resnet20: {right} of 10");
+    assert!(right >= 8, "{right} of 10");
+}
+
+#[test]
+fn the_encoder_is_refused_with_all_of_its_problems() {
+    let Some(model) = shared("models/encoder_sst2_emb.onnx") else { return };
+    let report = check(&model, &ImportOptions::default()).unwrap();
+    let mut stops: Vec<&str> = Vec::new();
+    for node in &report.nodes {
+        match &node.verdict {
+            Verdict::Stops(error) => {
+                assert_eq!(error.code, Code::Operator);
+                stops.push(&node.operator);
+            }
+            Verdict::Unchecked { input } => panic!("{} is unchecked because of {input}", node.name),
+            _ => {}
+        }
+    }
+    assert_eq!(stops, ["MatMul", "Softmax", "MatMul", "LayerNormalization", "LayerNormalization"]);
+    let error = import(&model, &ImportOptions::default()).unwrap_err();
+    assert_eq!((error.node.as_str(), error.more), ("/layers.0/MatMul", 4));
+    // The exporter's five nodes of GELU are one activation.
+    let gelu = report.nodes.iter().find(|n| n.name == "/layers.0/act/Mul_1").unwrap();
+    assert_eq!(gelu.verdict, Verdict::Approximated { function: "gelu".to_owned() });
+    let erf = report.nodes.iter().find(|n| n.operator == "Erf").unwrap();
+    assert_eq!(erf.verdict, Verdict::Unused);
+}
+
+#[test]
+fn token_ids_are_refused_with_what_the_client_can_do() {
+    let Some(model) = shared("models/encoder_sst2_ids.onnx") else { return };
+    let error = import(&model, &ImportOptions::default()).unwrap_err();
+    assert_eq!((error.code, error.node.as_str()), (Code::ElementType, "input_ids"));
+    assert!(error.advice.contains("look up the embeddings"), "{error}");
+}
+
+#[test]
+fn the_bundled_digits_network_classifies_its_test_images() {
+    let folder = workspace().join("examples/digits");
+    let graph = import(&folder.join("digits.onnx"), &ImportOptions::default()).unwrap();
+    let (input, name) = graph.inputs().next().unwrap();
+    assert_eq!(name, "image");
+    let shape = graph.shape(input).clone();
+    let (images, labels) = (load(&folder.join("test_images.npy")), load(&folder.join("test_labels.npy")));
+    let right = images.data.chunks_exact(shape.elements()).zip(&labels.data).filter(|(pixels, label)| {
+        let x = Tensor::new(shape.clone(), pixels.to_vec()).unwrap();
+        argmax(&graph.run(&[x]).unwrap()[0].data) as f64 == **label
+    });
+    let right = right.count();
+    println!("digits: {right} of {}", labels.data.len());
+    assert!(right * 100 >= labels.data.len() * 95);
+    // Layers keep the names that the model gives them.
+    let layers: Vec<&str> = graph.nodes.values().map(|n| n.origin.layer()).collect();
+    let expected =
+        ["image", "conv1", "conv1", "relu1", "pool1", "conv2", "conv2", "relu2", "pool2", "flatten", "fc", "fc"];
+    assert_eq!(layers, expected);
+}
