@@ -3,7 +3,7 @@
 use crate::call::Value;
 use crate::error::ImportError;
 use hec_ir::entity::Entity;
-use hec_ir::tensor::{ClientOp, Graph, Op};
+use hec_ir::tensor::{ClientOp, Graph, Op, ValueId};
 
 /// What happens to a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,10 +40,9 @@ impl Verdict {
             });
             return Verdict::Client { function: function.collect::<Vec<_>>().join(", ") };
         }
-        let added = graph.nodes.iter().filter(|(id, _)| id.index() >= before);
-        let mut functions = added.filter(|(_, n)| matches!(n.op, Op::Activation(_) | Op::MaxPool(_)));
-        match functions.next() {
-            Some((_, node)) => Verdict::Approximated { function: node.op.name().to_owned() },
+        let mut added = (before..graph.nodes.len()).map(|index| &graph.nodes[ValueId::new(index)]);
+        match added.find(|n| matches!(n.op, Op::Activation(_) | Op::MaxPool(_))) {
+            Some(node) => Verdict::Approximated { function: node.op.name().to_owned() },
             None => Verdict::Fine,
         }
     }

@@ -82,6 +82,7 @@ fn interpret(lowering: &mut Lowering, operator: &Operator, call: &Call) -> Value
     let mut inputs = call.inputs.clone();
     inputs[0] = Some(Value::Encrypted(x));
     let values = operator.lower(&mut scratch, &Call { node: call.node, inputs, opset: call.opset })?;
+    lowering.charge(lowering.budget() - scratch.budget())?;
     let mut graph = scratch.graph;
     for value in &values {
         if let Value::Encrypted(id) = value {

@@ -4,6 +4,7 @@
 use hec_import::{Code, ImportOptions, Verdict, check, import};
 use hec_ir::array;
 use hec_ir::tensor::{Graph, Tensor};
+use hec_ir::text::{AnyLevel, parse, print_tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -102,6 +103,19 @@ fn accepted_models_have_no_problem_in_the_check() {
         let problems: Vec<String> = report.problems().map(ToString::to_string).collect();
         assert!(problems.is_empty(), "{}: {problems:?}", path.display());
         assert!(!report.nodes.iter().any(|n| matches!(n.verdict, Verdict::Unchecked { .. })), "{}", path.display());
+    }
+}
+
+#[test]
+fn imported_graphs_survive_their_text() {
+    for path in models(&folder()) {
+        let Ok(graph) = import(&path, &ImportOptions::default()) else { continue };
+        let (text, external) = print_tensor(&graph);
+        match parse(&text, &external) {
+            Ok(AnyLevel::Tensor(parsed)) => assert_eq!(parsed, graph, "{}", path.display()),
+            Ok(other) => panic!("{}: a {}", path.display(), other.name()),
+            Err(error) => panic!("{}: {error}\n{text}", path.display()),
+        }
     }
 }
 
