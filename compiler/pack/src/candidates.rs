@@ -157,7 +157,7 @@ pub(crate) fn on_grid_of(input: &Layout, steps: [usize; 2], shape: &Shape) -> Ve
         _ => input.span().next_power_of_two(),
     };
     let open = (channels, block);
-    let room: usize = gaps.iter().chain(&closed).map(|r| r.0).product();
+    let room = gaps.iter().chain(&closed).fold(1usize, |room, r| room.saturating_mul(r.0));
     let fewest = (channels.div_ceil(room.max(1)).next_power_of_two(), block);
     let here = ((input.slots.0 / block).max(1), block);
     let beyond = (channels, block.saturating_mul(here.0));

@@ -9,7 +9,7 @@ use crate::polynomial;
 use crate::prices::Prices;
 use crate::{PackError, PackOptions};
 use hec_ir::tensor::{Graph, Op, ValueId};
-use hec_ir::{Layout, SlotIndex};
+use hec_ir::{Digit, Layout, SlotIndex};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_WHOLE: usize = 8;
 /// The same of those with split rows or columns.
 const MAX_SPLIT: usize = 3;
+/// The same of those with equal rows and columns.
+const MAX_ALIKE: usize = 3;
 /// Strides above which elements are not split by residues.
 const MAX_STRIDE: usize = 4;
 /// Entries of a matrix that predictions look at; of larger ones, every k-th row.
@@ -73,7 +75,7 @@ pub(crate) struct Choice {
 pub(crate) fn layouts(graph: &Graph, network: &Network, options: &PackOptions) -> Result<Choice, PackError> {
     let prices = Prices { costs: &options.costs, ring: options.ring };
     let edges = edges(graph, network)?;
-    let families = families(network, &edges, &prices, options)?;
+    let families = families(graph, network, &edges, &prices, options)?;
     let choices: Vec<Vec<(usize, usize)>> = families
         .iter()
         .map(|fs| fs.iter().enumerate().flat_map(|(i, f)| f.periods().into_iter().map(move |p| (i, p))).collect())
@@ -107,7 +109,9 @@ fn edges<'a>(graph: &Graph, network: &'a Network) -> Result<Vec<Edge<'a>>, PackE
     let edge = |link: &'a Link| {
         let (matrix, _) = matrix::of_chain(&link.steps, graph.shape(link.source), &graph.constants)
             .map_err(|e| PackError::matrix(&link.origin, e))?;
-        let every = matrix.entries().div_ceil(SAMPLE).max(1);
+        // Coprime to every extent, so that all positions along every axis occur.
+        let least = matrix.entries().div_ceil(SAMPLE).max(1);
+        let every = (least..).find(|&k| gcd(k, matrix.rows()) == 1).unwrap_or(1);
         let mut entries = Vec::new();
         for row in (0..matrix.rows()).step_by(every) {
             entries.extend(matrix.row(row).map(|(column, _)| (row as u32, column as u32)));
@@ -117,6 +121,10 @@ fn edges<'a>(graph: &Graph, network: &'a Network) -> Result<Vec<Edge<'a>>, PackE
         Ok(Edge { link, from, to, entries, strides: candidates::strides_of(&link.steps), shared })
     };
     network.links.values().map(edge).collect()
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Whether slots without an element may hold parts of sums in a class: no client sees them, and they are not raised
@@ -135,7 +143,7 @@ fn strides_ahead(network: &Network, edges: &[Edge]) -> Vec<BTreeSet<[usize; 2]>>
         for edge in edges.iter().filter(|e| e.from == class && e.to > class) {
             let Some(own) = edge.strides else { continue };
             let further: Vec<[usize; 2]> = ahead[edge.to].iter().copied().chain([[1, 1]]).collect();
-            let both = further.iter().map(|s: &[usize; 2]| [own[0] * s[0], own[1] * s[1]]);
+            let both = further.iter().map(|s: &[usize; 2]| [own[0].saturating_mul(s[0]), own[1].saturating_mul(s[1])]);
             ahead[class].extend(both.filter(|s| *s != [1, 1] && s[0].max(s[1]) <= MAX_STRIDE));
         }
     }
@@ -144,6 +152,7 @@ fn strides_ahead(network: &Network, edges: &[Edge]) -> Vec<BTreeSet<[usize; 2]>>
 
 /// Candidates for each class: by shape, split by strides ahead, and on the grids of the classes that lead to it.
 fn families(
+    graph: &Graph,
     network: &Network,
     edges: &[Edge],
     prices: &Prices,
@@ -165,7 +174,7 @@ fn families(
         }
         candidates::retain_distinct(&mut layouts);
         if layouts.is_empty() {
-            let layer = network.links.get(&description.values[0]).map_or("(input)", |l| l.origin.layer());
+            let layer = graph.nodes[description.values[0]].origin.layer();
             return Err(PackError::too_large(layer, &description.shape, options.slots));
         }
         let mut found: Vec<Family> = layouts.into_par_iter().map(Family::new).collect();
@@ -184,9 +193,17 @@ fn reach(to: &Family, incoming: &[&Edge], all: &[Vec<Family>], prices: &Prices) 
     incoming.iter().map(least).sum()
 }
 
-/// The families that are cheapest to reach, some of them split: those pay later, at the stride they are split by.
+/// The families that are cheapest to reach, of several kinds: what pays later is not yet known. Few have the same rows
+/// and columns and differ by channels only, and some have split rows or columns.
 fn best(mut found: Vec<Family>) -> Vec<Family> {
     found.sort_by(|a, b| a.reach.total_cmp(&b.reach));
+    let mut alike: BTreeMap<Vec<Digit>, usize> = BTreeMap::new();
+    found.retain(|family| {
+        let grid = family.layout.digits.iter().copied().filter(|d| d.axis >= 2).collect();
+        let number = alike.entry(grid).or_default();
+        *number += 1;
+        *number <= MAX_ALIKE
+    });
     let (split, whole): (Vec<_>, Vec<_>) = found.into_iter().partition(|f| candidates::is_split(&f.layout));
     whole.into_iter().take(MAX_WHOLE).chain(split.into_iter().take(MAX_SPLIT)).collect()
 }

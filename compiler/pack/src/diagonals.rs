@@ -95,7 +95,8 @@ pub(crate) fn embed(
     let modulus = p.min(f);
     let (columns, rows) = (input.slot_indices(), output.slot_indices());
     let (inputs, outputs) = (input.ciphertexts(), output.ciphertexts());
-    let mut number: Vec<Option<usize>> = vec![None; inputs * outputs * n];
+    // The number of each diagonal by block and rotation; blocks without entries take no memory.
+    let mut numbers: Vec<Vec<Option<usize>>> = vec![Vec::new(); inputs * outputs];
     let mut filled: Vec<((u32, u32, Rotation), Vec<f64>)> = Vec::new();
     for (row, at) in rows.iter().enumerate() {
         for (column, value) in matrix.row(row) {
@@ -113,11 +114,14 @@ pub(crate) fn embed(
                 }
             };
             let block = at.ciphertext as usize * inputs + from.ciphertext as usize;
-            let known = number[block * n + r];
-            if known.is_none() && (filled.len() + 1).saturating_mul(n) > limit {
+            if numbers[block].is_empty() {
+                numbers[block].resize(n, None);
+            }
+            let number = &mut numbers[block][r];
+            if number.is_none() && (filled.len() + 1).saturating_mul(n) > limit {
                 return None;
             }
-            let index = *number[block * n + r].get_or_insert_with(|| {
+            let index = *number.get_or_insert_with(|| {
                 filled.push(((at.ciphertext, from.ciphertext, Rotation(r as u32)), vec![0.0; n]));
                 filled.len() - 1
             });
@@ -140,13 +144,12 @@ pub(crate) fn embed(
 }
 
 /// The differences of slots that a matrix needs between two layouts, before any period is chosen: for each pair of
-/// ciphertexts, whether there is an entry with (t − q) mod n.
+/// ciphertexts that has entries, whether there is one with (t − q) mod n.
 #[derive(Clone, Debug)]
 pub(crate) struct Differences {
-    slots: usize,
     inputs: usize,
     outputs: usize,
-    seen: Vec<bool>,
+    seen: Vec<Vec<bool>>,
 }
 
 impl Differences {
@@ -158,20 +161,23 @@ impl Differences {
         slots: usize,
     ) -> Self {
         let ((columns, inputs), (rows, outputs)) = (input, output);
-        let mut seen = vec![false; inputs * outputs * slots];
+        let mut seen: Vec<Vec<bool>> = vec![Vec::new(); inputs * outputs];
         for &(row, column) in entries {
             let (q, t) = (rows[row as usize], columns[column as usize]);
             let block = q.ciphertext as usize * inputs + t.ciphertext as usize;
-            seen[block * slots + ((t.slot + slots as u32 - q.slot) as usize & (slots - 1))] = true;
+            if seen[block].is_empty() {
+                seen[block].resize(slots, false);
+            }
+            seen[block][(t.slot + slots as u32 - q.slot) as usize & (slots - 1)] = true;
         }
-        Differences { slots, inputs, outputs, seen }
+        Differences { inputs, outputs, seen }
     }
 
     /// What a map takes whose smaller period is `modulus`: one shape for each power-of-two giant step.
     pub(crate) fn shapes(&self, modulus: usize) -> Vec<LinearShape> {
         let mut union = vec![false; modulus];
         let mut diagonals = 0;
-        for block in self.seen.chunks(self.slots) {
+        for block in self.seen.iter().filter(|b| !b.is_empty()) {
             let folded = fold(block, modulus);
             diagonals += count(&folded);
             join(&mut union, &folded);

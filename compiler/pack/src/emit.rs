@@ -9,7 +9,7 @@ use crate::polynomial::{self, Planned};
 use crate::{PackError, PackOptions};
 use hec_ir::circuit::{self, Circuit, Op as SlotOp, ValueId as SlotId};
 use hec_ir::tensor::{Graph, Op, Tensor, ValueId};
-use hec_ir::{Layout, Origin, Slots};
+use hec_ir::{Layout, Origin};
 use hec_poly::Target;
 use std::collections::BTreeMap;
 
@@ -177,30 +177,25 @@ impl Target for OnSlots<'_> {
     }
 
     fn leaf(&mut self, leaf: usize, powers: &[&SlotId]) -> Result<SlotId, PackError> {
-        let mut sum: Option<SlotId> = None;
-        for (i, (factor, power)) in self.leaves[leaf][1..].iter().zip(powers).enumerate() {
-            // A term that is zero everywhere is left out, unless none would remain.
-            let last = i + 1 == powers.len() && sum.is_none();
-            if uniform(factor) == Some(0.0) && !last {
-                continue;
-            }
-            let plain = self.builder.plain(factor, self.layout)?;
-            let term = self.builder.push(SlotOp::MulPlain(plain), &[**power], self.origin)?;
-            sum = Some(match sum {
-                Some(sum) => self.builder.push(SlotOp::Add, &[sum, term], self.origin)?,
-                None => term,
-            });
+        let factors = &self.leaves[leaf][1..];
+        // Terms that are zero everywhere are left out, unless none would remain.
+        let mut kept: Vec<usize> = (0..factors.len()).filter(|&i| uniform(&factors[i]) != Some(0.0)).collect();
+        if kept.is_empty() {
+            kept.push(0);
         }
-        let sum = sum.ok_or(PackError::EmptyLeaf { layer: self.origin.layer().to_owned() })?;
+        let mut terms = Vec::with_capacity(kept.len());
+        for i in kept {
+            let plain = self.builder.plain(&factors[i], self.layout)?;
+            terms.push(self.builder.push(SlotOp::MulPlain(plain), &[*powers[i]], self.origin)?);
+        }
+        let mut sum = terms[0];
+        for term in &terms[1..] {
+            sum = self.add(&sum, term)?;
+        }
         self.add_leaf(&sum, leaf)
     }
 
     fn add_leaf(&mut self, x: &SlotId, leaf: usize) -> Result<SlotId, PackError> {
         self.builder.add(*x, &self.leaves[leaf][0], self.layout, self.origin)
     }
-}
-
-/// Whether a number of slots can be packed into: a power of two that a rotation can address.
-pub(crate) fn check_slots(slots: Slots) -> Result<(), PackError> {
-    if slots.0.is_power_of_two() && slots.0 <= 1 << 20 { Ok(()) } else { Err(PackError::Slots(slots.0)) }
 }

@@ -64,8 +64,6 @@ pub enum PackError {
     Matrix { layer: String },
     #[error("{layer}: {source}")]
     Polynomial { layer: String, source: hec_poly::TreeError },
-    #[error("{layer}: a part of the polynomial is empty")]
-    EmptyLeaf { layer: String },
     #[error("a constant of shape {constant:?} does not broadcast to a value of shape {value:?}")]
     Constant { constant: Vec<usize>, value: Vec<usize> },
     #[error("the graph is ill-formed: {0}")]
@@ -87,12 +85,27 @@ impl PackError {
     }
 }
 
+/// Elements above which a tensor is refused.
+const MAX_ELEMENTS: usize = 1 << 24;
+
+/// Whether there is a number of slots to pack into, and no tensor is beyond any ciphertexts.
+fn check_sizes(graph: &Graph, slots: Slots) -> Result<(), PackError> {
+    if !slots.0.is_power_of_two() || slots.0 > 1 << 20 {
+        return Err(PackError::Slots(slots.0));
+    }
+    let elements = |shape: &Shape| shape.dims().iter().try_fold(1usize, |product, &d| product.checked_mul(d));
+    match graph.nodes.values().find(|n| elements(&n.shape).is_none_or(|e| e > MAX_ELEMENTS)) {
+        Some(node) => Err(PackError::too_large(node.origin.layer(), &node.shape, slots)),
+        None => Ok(()),
+    }
+}
+
 /// Pack a graph of linear maps, products and polynomials into slots.
 ///
 /// # Errors
 /// When the graph is ill-formed, holds a function that is not a polynomial, or is too large.
 pub fn pack(graph: &Graph, options: &PackOptions) -> Result<Circuit, PackError> {
-    emit::check_slots(options.slots)?;
+    check_sizes(graph, options.slots)?;
     graph.verify()?;
     let network = network::analyse(graph)?;
     let choice = choose::layouts(graph, &network, options)?;

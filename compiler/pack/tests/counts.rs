@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Network, average_pool, check, counts, plain_conv};
-use hec_ir::tensor::{Graph, LinearStep, Op, Shape};
+use hec_ir::tensor::{ConvAttributes, Graph, LinearStep, Op, Shape};
 
 fn flatten(n: usize) -> LinearStep {
     LinearStep::Reshape { shape: Shape::new([1, n]) }
@@ -62,4 +62,33 @@ fn mlp_and_lenet() {
         "lenet at 8192: diagonals 36+144+32+16, ciphertexts 1to1 1to1 1to1 1to1, rotations 17, products 3, depth 7",
     ];
     assert_eq!(found, expected);
+}
+
+/// A stem and two residual blocks of a ResNet for 32×32 images; the second one halves the image.
+#[test]
+fn residual_network() {
+    let same = ConvAttributes { pads: [1; 4], ..plain_conv() };
+    let halving = ConvAttributes { strides: [2; 2], ..same };
+    let mut net = Network::new("resnet", 4);
+    let x = net.input(&[1, 3, 32, 32]);
+    let stem = net.conv(16, 3, 3, same);
+    let h = net.linear(&[stem], x);
+    let h = net.push(Op::Square, &[h]);
+    let (a, b) = (net.conv(16, 16, 3, same), net.conv(16, 16, 3, same));
+    let y = net.linear(&[a], h);
+    let y = net.push(Op::Square, &[y]);
+    let y = net.linear(&[b], y);
+    let h = net.push(Op::Add, &[y, h]);
+    let (a, b) = (net.conv(32, 16, 3, halving), net.conv(32, 32, 3, same));
+    let shortcut = net.conv(32, 16, 1, ConvAttributes { strides: [2; 2], ..plain_conv() });
+    let y = net.linear(&[a], h);
+    let y = net.push(Op::Square, &[y]);
+    let y = net.linear(&[b], y);
+    let shortcut = net.linear(&[shortcut], h);
+    let h = net.push(Op::Add, &[y, shortcut]);
+    net.output(h);
+    let circuit = check(&net.graph, 16384, 5);
+    let expected =
+        "diagonals 36+144+144+128+336+32, ciphertexts 1to1 1to1 1to1 1to1 1to1 1to1, rotations 1, products 3, depth 8";
+    assert_eq!(counts(&circuit), expected);
 }

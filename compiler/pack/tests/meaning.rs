@@ -152,6 +152,24 @@ fn constants_and_zero_polynomials_are_polynomials() {
     check(&net.graph, 16, 8);
 }
 
+/// Copies of a repeated input share the work of a narrow map: fewer diagonals than rows.
+#[test]
+fn narrow_maps_use_every_copy() {
+    for (inputs, outputs, slots) in [(50, 16, 1024), (100, 10, 4096), (784, 100, 8192), (33, 31, 2048)] {
+        let mut net = Network::new("narrow", 19);
+        let x = net.input(&[1, inputs]);
+        let (first, second) = (net.matmul(inputs, outputs), net.matmul(outputs, 3));
+        let h = net.linear(&[first], x);
+        let h = net.add_constant(&[1, outputs], h);
+        let h = net.push(Op::Square, &[h]);
+        let y = net.linear(&[second], h);
+        net.output(y);
+        let circuit = check(&net.graph, slots, 20);
+        let diagonals = circuit.maps.values().next().unwrap().diagonals.len();
+        assert!(diagonals < outputs, "{inputs} to {outputs} at {slots} slots: {diagonals} diagonals");
+    }
+}
+
 /// Random chains of layers: any layout meets any other.
 #[test]
 fn random_networks() {
@@ -251,6 +269,12 @@ fn what_cannot_be_packed_is_refused_by_layer() {
     let x = net.input(&[1, 1 << 20]);
     net.output(x);
     assert!(matches!(pack(&net.graph, &options), Err(PackError::TooLarge { .. })));
+
+    let mut net = Network::new("beyond any number", 17);
+    let x = net.input(&[usize::MAX, 3]);
+    net.output(x);
+    let error = pack(&net.graph, &options).unwrap_err();
+    assert!(matches!(&error, PackError::TooLarge { layer, .. } if layer == "x0"), "{error}");
 
     assert_eq!(pack(&net.graph, &PackOptions::new(Slots(100))), Err(PackError::Slots(100)));
     assert_eq!(pack(&net.graph, &PackOptions::new(Slots(0))), Err(PackError::Slots(0)));
