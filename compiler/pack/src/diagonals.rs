@@ -208,14 +208,16 @@ fn fold(set: &[bool], modulus: usize) -> Vec<bool> {
 fn splits(set: &[bool]) -> Vec<(usize, usize)> {
     let n = set.len();
     let nonzero = |set: &[bool], zero: usize| count(set) - usize::from(set[zero]);
+    // Residues modulo n, n/2, …, 1, each from the one before.
+    let halve = |residues: &Vec<bool>| (residues.len() > 1).then(|| fold(residues, residues.len() / 2));
+    let mut residues: Vec<Vec<bool>> = std::iter::successors(Some(set.to_vec()), halve).collect();
     let mut all = Vec::new();
     let mut coarse = set.to_vec();
     let mut finer: Option<Vec<bool>> = None;
     loop {
         let step = n / coarse.len();
         let zero = coarse.len() / 2;
-        let residues = fold(set, step);
-        let babies = nonzero(&residues, if step == n { n / 2 } else { 0 });
+        let babies = residues.pop().map_or(0, |r| nonzero(&r, if step == n { n / 2 } else { 0 }));
         // Babies from 0 to step − 1, or around 0: the halves of neighbouring giants.
         let around = finer.map(|half| {
             let pairs = (0..coarse.len()).map(|k| half[(2 * k + half.len() - 1) % half.len()] || half[2 * k]);
