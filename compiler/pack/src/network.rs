@@ -54,9 +54,9 @@ pub(crate) fn analyse(graph: &Graph) -> Result<Network, PackError> {
     }
     let mut links = BTreeMap::new();
     let mut parent: BTreeMap<ValueId, ValueId> = BTreeMap::new();
-    let mut todo: Vec<ValueId> = graph.outputs.iter().map(|o| o.value).collect();
-    todo.extend(graph.inputs().map(|i| i.0));
-    while let Some(value) = todo.pop() {
+    let mut pending: Vec<ValueId> = graph.outputs.iter().map(|o| o.value).collect();
+    pending.extend(graph.inputs().map(|i| i.0));
+    while let Some(value) = pending.pop() {
         if parent.contains_key(&value) {
             continue;
         }
@@ -66,12 +66,12 @@ pub(crate) fn analyse(graph: &Graph) -> Result<Network, PackError> {
         match &node.op {
             Op::Linear(_) => {
                 let link = link(graph, value, &uses);
-                todo.push(link.source);
+                pending.push(link.source);
                 links.insert(value, link);
             }
             Op::Activation(function) => return Err(PackError::Activation { layer, function: function.name() }),
             Op::MaxPool(_) => return Err(PackError::Activation { layer, function: "max_pool" }),
-            _ => todo.extend(node.args.iter().copied()),
+            _ => pending.extend(node.args.iter().copied()),
         }
     }
     let needed: Vec<ValueId> = parent.keys().copied().collect();

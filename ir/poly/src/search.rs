@@ -78,16 +78,16 @@ fn uses(split: &Split, used: &mut BTreeSet<usize>) {
 /// The products that give all `needed` powers, in the order of evaluation. Each power is the product of two at
 /// minimal depth; where several are, the one that needs the fewest powers not already needed.
 pub(crate) fn closure(basis: Basis, needed: BTreeSet<usize>, available: &BTreeSet<usize>) -> Vec<Power> {
-    let mut todo = needed;
+    let mut pending = needed;
     let mut products = BTreeMap::new();
-    while let Some(index) = todo.pop_last() {
+    while let Some(index) = pending.pop_last() {
         if index < 2 {
             continue;
         }
         let half = power_depth(index) - 1;
         let missing = |power: &Power| {
             let difference = if basis == Basis::Chebyshev { power.left - power.right } else { 0 };
-            let extra = |&i: &usize| i > 1 && !todo.contains(&i);
+            let extra = |&i: &usize| i > 1 && !pending.contains(&i);
             let both = BTreeSet::from([power.left, power.right, difference]);
             let unplanned = both.iter().filter(|i| **i > 1 && !available.contains(i)).count();
             (both.iter().filter(|i| extra(i)).count(), unplanned, power.left - power.right)
@@ -97,9 +97,9 @@ pub(crate) fn closure(basis: Basis, needed: BTreeSet<usize>, available: &BTreeSe
             .map(|left| Power { index, left, right: index - left })
             .min_by_key(missing)
             .expect("the two halves of an index have a smaller depth");
-        todo.extend([power.left, power.right]);
+        pending.extend([power.left, power.right]);
         if basis == Basis::Chebyshev && power.left > power.right {
-            todo.insert(power.left - power.right);
+            pending.insert(power.left - power.right);
         }
         products.insert(index, power);
     }
