@@ -1,12 +1,16 @@
 //! Random networks through every stage: each level computes what the level before it computes.
 
 use hec_ir::LogN;
+use hec_ir::artifact::Artifact;
 use hec_ir::cost::CostTable;
 use hec_ir::evaluate::clear::{simulate_circuit, simulate_clear, simulate_leveled};
-use hec_ir::tensor::Graph;
+use hec_ir::evaluate::noise::{NoisyOutput, simulate_noise};
+use hec_ir::program::Program;
+use hec_ir::tensor::{Graph, Tensor};
 use hec_optimize::optimize;
 use hec_pack::{PackOptions, pack};
 use hec_plan::{PlanOptions, plan};
+use hec_run::{Decryption, Session};
 use hec_schedule::schedule;
 use hec_tests::{Difference, Numbers, random_network};
 
@@ -22,12 +26,13 @@ fn plan_options(log_n: LogN) -> PlanOptions {
     PlanOptions { log_n, scale_bits: None, magnitude: 16.0, digit_size: 2, insecure_toy: true }
 }
 
-/// All levels of a network, each compared with the tensor interpreter on the network as it was.
-fn levels_agree(graph: &Graph, log_n: LogN) -> Difference {
+/// All levels of a network, each compared with the tensor interpreter on the network as it was: the program, and the
+/// largest difference.
+fn levels_agree(graph: &Graph, log_n: LogN) -> (Program, Difference) {
     let inputs = Numbers::new(1).inputs_of(graph);
     let expected = graph.run(&inputs).expect("the network runs");
     let mut worst = Difference::default();
-    let mut compare = |level: &str, actual: Vec<hec_ir::tensor::Tensor>| {
+    let mut compare = |level: &str, actual: Vec<Tensor>| {
         let difference = Difference::between(&actual, &expected);
         assert!(difference.log2() < ROUNDING, "{} in 2^{}: {level} differs by {difference}", graph.name, log_n.0);
         worst = worst.max(difference);
@@ -47,12 +52,37 @@ fn levels_agree(graph: &Graph, log_n: LogN) -> Difference {
     let program = schedule(&leveled, &CostTable::default()).expect("schedules");
     program.verify().expect("the program is well-formed");
     compare("the program", simulate_clear(&program, &inputs).expect("runs"));
-    worst
+    (program, worst)
 }
 
 #[test]
 fn every_level_of_a_random_network_computes_the_same() {
-    let worst = (0..60).map(|seed| levels_agree(&random_network(seed), toy_ring(seed)));
+    let worst = (0..60).map(|seed| levels_agree(&random_network(seed), toy_ring(seed)).1);
     let worst = worst.fold(Difference::default(), Difference::max);
     println!("the largest difference is {worst}");
+}
+
+/// Errors of real ciphertexts in units of the standard deviation that the noise model predicts for each element.
+fn noise_over_prediction(program: Program) -> Vec<f64> {
+    let inputs = Numbers::new(1).inputs(&program.inputs);
+    let predicted = simulate_noise(&program, &inputs, None).expect("the noise model runs");
+    let artifact = Artifact::new(program, serde_json::Value::Null).expect("well-formed");
+    let session = Session::new(artifact, None, &()).expect("keys");
+    let decrypted = session.infer(&inputs, &Decryption::default(), &()).expect("runs").outputs;
+    let elements = |(actual, predicted): (&Tensor, &NoisyOutput)| -> Vec<f64> {
+        let expected = predicted.tensor.data.iter().zip(&predicted.std_dev.data);
+        actual.data.iter().zip(expected).map(|(a, (e, std_dev))| (a - e) / std_dev).collect()
+    };
+    decrypted.iter().zip(&predicted.outputs).flat_map(elements).collect()
+}
+
+#[test]
+fn real_ciphertexts_err_as_the_noise_model_predicts() {
+    let program = |seed| levels_agree(&random_network(seed), toy_ring(seed)).0;
+    let errors: Vec<f64> = (0..12).flat_map(|seed| noise_over_prediction(program(seed))).collect();
+    let largest = errors.iter().fold(0.0, |m: f64, e| m.max(e.abs()));
+    let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
+    println!("{} outputs: rms {rms:.2}, largest {largest:.2} predicted standard deviations", errors.len());
+    assert!(largest < 8.0, "an error of {largest:.1} predicted standard deviations");
+    assert!((0.25..2.0).contains(&rms), "the prediction is wrong by a factor of {rms:.2}");
 }
