@@ -1,13 +1,17 @@
 //! How fast this machine is: primitives of the scheme, and the cost table that the planner reads.
 
 use crate::{Progress, RunError};
-use hec_arith::{Modulus, NttTable, sample};
-use hec_ckks::{Ciphertext, Context, Encoder, EvaluationKeys, Evaluator, KeyRequest, Plaintext, SecretKey, os_rng};
-use hec_ir::cost::{CostTable, RingSize};
+use hec_arith::{NttTable, sample};
+use hec_ckks::{
+    Ciphertext, CkksError, Context, EncodedDiagonals, Encoder, EvaluationKeys, Evaluator, KeyRequest, LinearPlan,
+    LinearTerm, MemoryBudget, Plaintext, SecretKey, os_rng,
+};
+use hec_ir::cost::{CostTable, LinearShape, RingSize};
 use hec_ir::{Level, LogN, Parameters, ParametersLiteral, Rotation};
 use hec_params::{ChainRequest, Depth, nearest_ntt_prime};
 use rand_chacha::ChaCha20Rng;
 use rayon::ThreadPoolBuilder;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,18 +28,18 @@ pub struct Measurement {
     pub seconds: f64,
 }
 
-/// A cost predicted by a table against the time measured, on one thread.
+/// A cost predicted by a table against the least time measured, on one thread.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Prediction {
     /// What was measured.
     pub operation: &'static str,
     /// Seconds by the table.
     pub predicted: f64,
-    /// Median of the seconds measured.
+    /// Seconds measured.
     pub measured: f64,
 }
 
-/// A measured table, and how well it predicts operations that it was not made from.
+/// A measured table, and how well it predicts operations: those that it was fitted to, and others.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Calibration {
     /// The table.
@@ -44,8 +48,8 @@ pub struct Calibration {
     pub predictions: Vec<Prediction>,
 }
 
-/// Median of at least 5 runs and 100 ms, after one run that is not counted.
-fn median(mut body: impl FnMut()) -> f64 {
+/// Seconds of each of at least 5 runs and 100 ms, in ascending order, after one run that is not counted.
+fn times(mut body: impl FnMut()) -> Vec<f64> {
     body();
     let start = Instant::now();
     let mut times = Vec::new();
@@ -55,7 +59,17 @@ fn median(mut body: impl FnMut()) -> f64 {
         times.push(begin.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);
+    times
+}
+
+fn median(body: impl FnMut()) -> f64 {
+    let times = times(body);
     times[times.len() / 2]
+}
+
+/// The least time: what the machine can do, whatever else it does.
+fn least(body: impl FnMut()) -> f64 {
+    times(body)[0]
 }
 
 /// Keys and operands at the top level of a secure parameter set.
@@ -157,7 +171,7 @@ impl Bench {
 fn limb(log_n: LogN) -> Result<(NttTable, Vec<f64>), RunError> {
     let no_prime = || RunError::Program("no prime for the ring".to_owned());
     let prime = nearest_ntt_prime((1u64 << 45) as f64, log_n, &[]).ok_or_else(no_prime)?;
-    let table = NttTable::new(log_n, prime).map_err(hec_ckks::CkksError::from)?;
+    let table = NttTable::new(log_n, prime).map_err(CkksError::from)?;
     let mut residues = vec![0.0; log_n.degree()];
     sample::uniform(table.modulus(), &mut os_rng()?, &mut residues);
     Ok((table, residues))
@@ -184,30 +198,28 @@ pub fn bench(progress: &dyn Progress) -> Result<Vec<Measurement>, RunError> {
     Ok(all)
 }
 
-/// Measure a cost table, on an otherwise idle machine.
+/// Measure a cost table: the butterfly alone, the rest so that the table predicts whole operations on one thread.
 ///
 /// # Errors
 /// No randomness, or no thread.
 pub fn calibrate(progress: &dyn Progress) -> Result<Calibration, RunError> {
-    let log_n = 14;
-    progress.advance(0, 3, "residues");
-    let (butterfly, multiply_add, add) = residues(LogN(log_n))?;
-    progress.advance(1, 3, "one thread");
-    let ring = Bench::new(log_n)?;
-    let (fft_butterfly, single) = on_threads(1, || Ok((fft_butterfly(&ring)?, composites(&ring)?)))?;
-    progress.advance(2, 3, "all threads");
-    let all = composites(&ring)?;
-    // The geometric mean of the operations' speedups.
-    let logs = single.iter().zip(&all).map(|((_, one), (_, all))| (one / all).log2());
-    let parallel_speedup = (logs.sum::<f64>() / all.len() as f64).exp2().max(1.0);
-    let table = CostTable { butterfly, multiply_add, add, fft_butterfly, parallel_speedup };
-    progress.advance(3, 3, "");
+    const STEPS: usize = 3;
+    let log_n = LogN(14);
+    progress.advance(0, STEPS, "transforms");
+    let (ntt, mut residues) = limb(log_n)?;
+    let butterflies = log_n.degree() as f64 / 2.0 * f64::from(log_n.0);
+    let butterfly = least(|| ntt.forward(&mut residues)) / butterflies * 1e9;
+    progress.advance(1, STEPS, "one thread");
+    let ring = Bench::new(log_n.0)?;
+    let single = on_threads(1, || Composites::measure(&ring))?;
+    progress.advance(2, STEPS, "all threads");
+    let all = Composites::measure(&ring)?;
     let size = RingSize::at(ring.context.parameters(), ring.top());
-    let predicted = [table.key_switch(&size), table.rescale(&size), table.encode(&size, size.primes)];
-    let predictions = single.iter().zip(predicted);
-    let predictions =
-        predictions.map(|(&(operation, measured), predicted)| Prediction { operation, predicted, measured });
-    Ok(Calibration { predictions: predictions.collect(), table })
+    // Linear maps are most of what programs do.
+    let parallel_speedup = (single.linear / all.linear).max(1.0);
+    let table = single.fit(&size, CostTable { butterfly, parallel_speedup, ..CostTable::default() });
+    progress.advance(STEPS, STEPS, "");
+    Ok(Calibration { predictions: single.check(&size, &table), table })
 }
 
 fn on_threads<T: Send>(threads: usize, f: impl FnOnce() -> Result<T, RunError> + Send) -> Result<T, RunError> {
@@ -216,43 +228,105 @@ fn on_threads<T: Send>(threads: usize, f: impl FnOnce() -> Result<T, RunError> +
     pool.install(f)
 }
 
-/// Nanoseconds of an NTT butterfly, and of a multiply-add and an addition of residues that are not in a cache.
-fn residues(log_n: LogN) -> Result<(f64, f64, f64), RunError> {
-    /// 16 MiB at N = 2^14, as ciphertexts and keys are.
-    const LIMBS: usize = 128;
-    let (table, residues) = limb(log_n)?;
-    let n = log_n.degree() as f64;
-    let mut x = residues.clone();
-    let butterfly = median(|| table.forward(&mut x)) / (n / 2.0 * f64::from(log_n.0));
-    let m: Modulus = table.modulus();
-    let factors = vec![residues.clone(); LIMBS];
-    let mut sums = vec![residues.clone(); LIMBS];
-    let count = LIMBS as f64 * n;
-    let per_residue = |body: &mut dyn FnMut(usize, &mut [f64]), sums: &mut Vec<Vec<f64>>| {
-        median(|| sums.iter_mut().enumerate().for_each(|(i, sum)| body(i, sum))) / count
-    };
-    let mut multiply = |i: usize, sum: &mut [f64]| hec_arith::mul_add_assign(m, sum, &factors[i], &residues);
-    let multiply_add = per_residue(&mut multiply, &mut sums);
-    let add = per_residue(&mut |i, sum| hec_arith::add_assign(m, sum, &factors[i]), &mut sums);
-    Ok((butterfly * 1e9, multiply_add * 1e9, add * 1e9))
+/// Least seconds of whole operations.
+struct Composites {
+    add: f64,
+    encode: f64,
+    rescale: f64,
+    rotate: f64,
+    linear: f64,
 }
 
-/// Nanoseconds of a butterfly of the encoding FFT, rounding included: N/4·(log N − 1) of them.
-fn fft_butterfly(ring: &Bench) -> Result<f64, RunError> {
-    let parameters = ring.context.parameters();
-    let (level, scale) = (ring.top(), ring.context.scale(ring.top())?);
-    let seconds = Bench::time(|| ring.encoder.encode_integers(&ring.values, level, scale))?;
-    let butterflies = ring.context.degree() as f64 / 4.0 * f64::from(parameters.log_n().0 - 1);
-    Ok(seconds / butterflies * 1e9)
+/// The linear map that is measured.
+const LINEAR: LinearShape = LinearShape { inputs: 1, outputs: 1, diagonals: 32, babies: 7, giants: 3 };
+
+impl Composites {
+    fn measure(ring: &Bench) -> Result<Self, RunError> {
+        let (e, x) = (&ring.evaluator, &ring.ciphertext);
+        let product = e.mul_plain(x, &ring.plaintext)?;
+        let (level, scale) = (ring.top(), ring.context.scale(ring.top())?);
+        let term = |diagonal: usize| {
+            let (giant, baby) = (Rotation(diagonal as u32 / 8), Rotation(diagonal as u32 % 8));
+            LinearTerm { output: 0, input: 0, giant, baby, diagonal }
+        };
+        let plan = LinearPlan { inputs: 1, outputs: 1, terms: (0..LINEAR.diagonals).map(term).collect() };
+        let diagonal = |_| Cow::Borrowed(&ring.values[..]);
+        let diagonals = EncodedDiagonals::residues(&ring.encoder, level, LINEAR.diagonals, diagonal)?;
+        let time = |operation: &dyn Fn() -> Result<(), CkksError>| {
+            operation()?;
+            // The same operation on the same operands succeeded above.
+            Ok::<_, CkksError>(least(|| drop(operation())))
+        };
+        Ok(Composites {
+            add: time(&|| e.add(x, x).map(drop))?,
+            encode: time(&|| ring.encoder.encode(&ring.values, level, scale).map(drop))?,
+            rescale: time(&|| e.rescale(&product).map(drop))?,
+            rotate: time(&|| e.rotate(x, Rotation(1)).map(drop))?,
+            linear: time(&|| e.linear(&plan, &[x], &diagonals, MemoryBudget::default()).map(drop))?,
+        })
+    }
+
+    /// Costs are linear in each entry of the table: one that makes a prediction equal what was measured.
+    fn fit(&self, size: &RingSize, start: CostTable) -> CostTable {
+        let solve = |table: &CostTable, measured: f64, entry: Entry, cost: &dyn Fn(&CostTable) -> f64| {
+            let at = |value: f64| {
+                let mut table = table.clone();
+                *entry(&mut table) = value;
+                cost(&table)
+            };
+            let mut solved = table.clone();
+            // No measurement, however disturbed, makes an operation free.
+            *entry(&mut solved) = ((measured - at(0.0)) / (at(1.0) - at(0.0))).max(0.01);
+            solved
+        };
+        let table = solve(&start, self.add, |t| &mut t.add, &|t| t.addition(size));
+        let table = solve(&table, self.rotate, |t| &mut t.multiply_add, &|t| t.key_switch(size));
+        solve(&table, self.encode, |t| &mut t.fft_butterfly, &|t| t.encode(size, size.primes))
+    }
+
+    fn check(&self, size: &RingSize, table: &CostTable) -> Vec<Prediction> {
+        let check = |operation, predicted, measured| Prediction { operation, predicted, measured };
+        vec![
+            check("add", table.addition(size), self.add),
+            check("encode", table.encode(size, size.primes), self.encode),
+            check("rotate", table.key_switch(size), self.rotate),
+            check("rescale", table.rescale(size), self.rescale),
+            check("linear map", table.linear_shape(size, &LINEAR), self.linear),
+        ]
+    }
 }
 
-fn composites(ring: &Bench) -> Result<Vec<(&'static str, f64)>, RunError> {
-    let (e, x) = (&ring.evaluator, &ring.ciphertext);
-    let product = e.mul_plain(x, &ring.plaintext)?;
-    let (level, scale) = (ring.top(), ring.context.scale(ring.top())?);
-    Ok(vec![
-        ("rotate", Bench::time(|| e.rotate(x, Rotation(1)))?),
-        ("rescale", Bench::time(|| e.rescale(&product))?),
-        ("encode", Bench::time(|| ring.encoder.encode(&ring.values, level, scale))?),
-    ])
+/// An entry of a cost table.
+type Entry = fn(&mut CostTable) -> &mut f64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_recovered_from_the_costs_that_it_predicts() {
+        let size = RingSize { log_n: 14, primes: 8, special: 2, digit_size: 2 };
+        let table =
+            CostTable { butterfly: 0.25, multiply_add: 0.6, add: 0.35, fft_butterfly: 2.5, parallel_speedup: 1.8 };
+        let measured = Composites {
+            add: table.addition(&size),
+            encode: table.encode(&size, size.primes),
+            rescale: table.rescale(&size),
+            rotate: table.key_switch(&size),
+            linear: table.linear_shape(&size, &LINEAR),
+        };
+        let start = CostTable { butterfly: 0.25, parallel_speedup: 1.8, ..CostTable::default() };
+        let fitted = measured.fit(&size, start.clone());
+        for (a, b) in [
+            (fitted.multiply_add, table.multiply_add),
+            (fitted.add, table.add),
+            (fitted.fft_butterfly, table.fft_butterfly),
+        ] {
+            assert!((a - b).abs() < 1e-9, "{fitted:?}");
+        }
+        assert!(measured.check(&size, &fitted).iter().all(|p| (p.predicted / p.measured - 1.0).abs() < 1e-9));
+        // A measurement that cannot be gives no negative cost.
+        let disturbed = Composites { rotate: 0.0, ..measured };
+        assert!(disturbed.fit(&size, start).multiply_add > 0.0);
+    }
 }

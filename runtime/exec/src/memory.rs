@@ -13,6 +13,8 @@ const DEFAULT_LIMIT: usize = 2 << 30;
 const MAX_WORKING: usize = 512 << 20;
 /// A linear map works with less, but slowly.
 const MIN_WORKING: usize = 32 << 20;
+/// The process itself: its code, the tables of the parameters, what the allocator keeps.
+const PROCESS: usize = 24 << 20;
 
 /// Bytes that one evaluation takes, by what takes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct MemoryPlan {
     pub keys: usize,
     /// Constants of the program as they are stored.
     pub program: usize,
+    /// The process itself.
+    pub process: usize,
     /// Ciphertexts and decompositions at the worst instruction.
     pub registers: usize,
     /// What a linear map may use for sums and for diagonals that it encodes.
@@ -103,18 +107,19 @@ impl MemoryPlan {
         let sizes = Sizes(parameters);
         let (keys, registers) = (sizes.keys(&program.keys), peak_of_registers(program, sizes));
         let stored = stored_constants(program);
-        let fixed = keys + registers + stored;
+        let fixed = keys + registers + stored + PROCESS;
         if let Some(limit) = limit.filter(|&limit| fixed + MIN_WORKING > limit) {
             return Err(RunError::Memory { needed: bytes(fixed + MIN_WORKING), limit: bytes(limit) });
         }
         let left = limit.unwrap_or(DEFAULT_LIMIT).saturating_sub(fixed);
         let working = (left / 3).clamp(MIN_WORKING, MAX_WORKING);
-        Ok(MemoryPlan { keys, program: stored, registers, working, constants: left.saturating_sub(working) })
+        let constants = left.saturating_sub(working);
+        Ok(MemoryPlan { keys, program: stored, process: PROCESS, registers, working, constants })
     }
 
     /// Everything.
     pub fn total(&self) -> usize {
-        self.keys + self.program + self.registers + self.working + self.constants
+        self.keys + self.program + self.process + self.registers + self.working + self.constants
     }
 }
 

@@ -41,6 +41,7 @@ impl Session {
     pub fn new(artifact: Artifact, max_memory: Option<usize>, progress: &dyn Progress) -> Result<Self, RunError> {
         let client = Client::new(ClientFile::of(&artifact))?;
         let server = Server::with_context(artifact, client.context(), max_memory, progress)?;
+        progress.advance(0, 1, "making keys");
         let start = Instant::now();
         let (secret, keys) = client.keygen()?;
         Ok(Session { client, server, secret, keys: Arc::new(keys), keygen: start.elapsed() })

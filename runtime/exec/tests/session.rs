@@ -63,16 +63,17 @@ fn memory_decides_how_constants_are_kept_not_the_result() {
     let x = inputs(&ClientFile::of(&artifact), 2);
     let expected = simulate_clear(artifact.program(), &x).unwrap();
     let plan = Session::new(artifact.clone(), None, &()).unwrap().server().memory();
-    let least = plan.keys + plan.program + plan.registers;
+    let least = plan.keys + plan.program + plan.process + plan.registers;
     let mut kept = Vec::new();
-    // Nothing ahead, integers for most, residues for all.
-    for extra in [33 << 20, (33 << 20) + (32 << 10), 200 << 20] {
+    // Nothing ahead, integers for all diagonals, residues for all.
+    let working = 32 << 20;
+    for extra in [working, working + (250 << 10), working + (200 << 20)] {
         let session = Session::new(artifact.clone(), Some(least + extra), &()).unwrap();
         assert_close(&session.infer(&x, &RAW, &()).unwrap().outputs, &expected, -22.0);
         assert!(session.server().memory().total() <= least + extra);
         kept.push(session.server().prepared().encoded_bytes());
     }
-    assert!(kept[0] < kept[2], "{kept:?}");
+    assert!(kept[0] == 0 && kept[0] < kept[1] && kept[1] < kept[2], "{kept:?}");
     let refused = Session::new(artifact, Some(least), &()).unwrap_err();
     assert!(matches!(&refused, RunError::Memory { .. }), "{refused}");
     assert_eq!(refused.code(), "HEC-R011");
@@ -120,7 +121,7 @@ fn time_and_progress_by_layer() {
     assert_eq!(trace.steps.len(), count);
     let steps: f64 = trace.steps.iter().map(|s| s.seconds).sum();
     let total = inference.eval.as_secs_f64();
-    assert!(steps <= total && steps > total / 2.0, "{steps} of {total}");
+    assert!(0.0 < steps && steps <= total, "{steps} of {total}");
     let layers = trace.layers();
     let names: Vec<&str> = layers.iter().map(|l| l.layer.as_str()).collect();
     assert_eq!(names, ["x", "first", "skip", "square", "product", "scale", "last", "z", "mix", "sum"]);

@@ -1,7 +1,7 @@
 //! All parties in one process: classes, errors, times, sizes.
 
 use super::Infer;
-use super::bar::{Bar, spin};
+use super::bar::Bar;
 use super::measure::json;
 use super::output::{classes, security_line, warn_insecure, write_outputs};
 use hec_ckks::PrecisionStats;
@@ -76,7 +76,7 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     let read = |path: &Option<_>| path.as_deref().map(read_array).transpose();
     let truth = Truth { labels: read(&args.labels)?, expected: read(&args.against)? };
     let preparing = Bar::new("preparing");
-    let session = spin("making keys", || Session::new(artifact, args.machine.max_memory, &preparing))?;
+    let session = Session::new(artifact, args.machine.max_memory, &preparing)?;
     drop(preparing);
     warn_insecure(session.client().context().parameters());
     let mut all = Vec::with_capacity(indices.len());

@@ -29,6 +29,9 @@ enum Command {
     /// Server: evaluate a request into a response
     Eval(Eval),
     /// Client: decrypt a response
+    ///
+    /// What is decrypted contains noise that depends on the secret key. Give it to nobody who made or evaluated the
+    /// ciphertexts: from enough of it the key can be computed (IND-CPA-D). Where it must be shared, use --flood-bits.
     Decrypt(Decrypt),
     /// All parties in one process, on one or many samples
     Infer(Box<Infer>),
