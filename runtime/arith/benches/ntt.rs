@@ -76,6 +76,9 @@ fn element_wise(rng: &mut ChaCha20Rng) {
     let mut out = limbs[0].clone();
     line("add, ns/residue", n as f64, || add_assign(m, &mut out, &limbs[1]));
     line("mul, ns/residue", n as f64, || mul_assign(m, &mut out, &limbs[1]));
+    let w = limbs[2][0];
+    line("mul_scalar_add, ns/residue", n as f64, || mul_scalar_add_assign(m, &mut out, &limbs[1], w));
+    line("sub_mul_scalar, ns/residue", n as f64, || sub_mul_scalar_assign(m, &mut out, &limbs[1], w));
     let pairs: Vec<(&[f64], &[f64])> = (0..4).map(|i| (&limbs[i][..], &limbs[i + 4][..])).collect();
     line("mul_add_many, ns/product", 4.0 * n as f64, || mul_add_many(m, &mut out, &pairs));
     let converter = BaseConverter::new(&primes[..4], &primes[4..]).expect("a converter");

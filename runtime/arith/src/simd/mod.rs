@@ -12,6 +12,8 @@ mod avx512;
 mod bounds;
 mod conversion;
 mod field;
+#[cfg(all(test, target_os = "linux"))]
+mod inlined;
 mod instructions;
 mod ntt;
 #[cfg(test)]

@@ -22,51 +22,69 @@ fn store_tail<S: Simd>(s: S, dst: &mut [f64], v: S::Vector) {
     dst.copy_from_slice(&full[..dst.len()]);
 }
 
+/// A slice in two: whole vectors, and a copy of the rest filled up with zeros to a vector.
+struct Padded {
+    rest: [f64; WIDEST],
+    /// `LANES`, or 0 if nothing is left.
+    len: usize,
+}
+
+impl Padded {
+    #[inline(always)]
+    fn new(rest: &[f64], lanes: usize) -> Self {
+        let mut padded = [0.0; WIDEST];
+        padded[..rest.len()].copy_from_slice(rest);
+        Padded { rest: padded, len: rest.len().next_multiple_of(lanes) }
+    }
+}
+
+// Below, `f` is called in one place only, in a loop over the whole part and the padded rest: a closure called twice may be
+// left a function of its own, in which the instructions are not enabled and each would become a call.
+
 /// a = f(a).
 #[inline(always)]
 fn update<S: Simd>(s: S, a: &mut [f64], f: impl Fn(S::Vector) -> S::Vector) {
-    let mut chunks = a.chunks_exact_mut(S::LANES);
-    for x in &mut chunks {
-        let v = f(s.load(x));
-        s.store(x, v);
+    let (whole, rest) = a.split_at_mut(a.len() - a.len() % S::LANES);
+    let mut last = Padded::new(rest, S::LANES);
+    for a in [whole, &mut last.rest[..last.len]] {
+        for x in a.chunks_exact_mut(S::LANES) {
+            let v = f(s.load(x));
+            s.store(x, v);
+        }
     }
-    let tail = chunks.into_remainder();
-    if !tail.is_empty() {
-        let v = f(load_tail(s, tail));
-        store_tail(s, tail, v);
-    }
+    rest.copy_from_slice(&last.rest[..rest.len()]);
 }
 
 /// a = f(a, b).
 #[inline(always)]
 fn update_with<S: Simd>(s: S, a: &mut [f64], b: &[f64], f: impl Fn(S::Vector, S::Vector) -> S::Vector) {
-    let mut chunks = a.chunks_exact_mut(S::LANES);
-    let others = b.chunks_exact(S::LANES);
-    let other_tail = others.remainder();
-    for (x, y) in (&mut chunks).zip(others) {
-        let v = f(s.load(x), s.load(y));
-        s.store(x, v);
+    let at = a.len() - a.len() % S::LANES;
+    let ((whole, rest), (b, b_rest)) = (a.split_at_mut(at), b.split_at(at));
+    let (mut last, b_last) = (Padded::new(rest, S::LANES), Padded::new(b_rest, S::LANES));
+    for (a, b) in [(whole, b), (&mut last.rest[..last.len], &b_last.rest[..b_last.len])] {
+        for (x, y) in a.chunks_exact_mut(S::LANES).zip(b.chunks_exact(S::LANES)) {
+            let v = f(s.load(x), s.load(y));
+            s.store(x, v);
+        }
     }
-    let tail = chunks.into_remainder();
-    if !tail.is_empty() {
-        let v = f(load_tail(s, tail), load_tail(s, other_tail));
-        store_tail(s, tail, v);
-    }
+    rest.copy_from_slice(&last.rest[..rest.len()]);
 }
 
 /// dst = f(a, b).
 #[inline(always)]
 fn combine<S: Simd>(s: S, dst: &mut [f64], a: &[f64], b: &[f64], f: impl Fn(S::Vector, S::Vector) -> S::Vector) {
-    let mut chunks = dst.chunks_exact_mut(S::LANES);
-    let (left, right) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES));
-    let (left_tail, right_tail) = (left.remainder(), right.remainder());
-    for ((d, x), y) in (&mut chunks).zip(left).zip(right) {
-        s.store(d, f(s.load(x), s.load(y)));
+    let at = a.len() - a.len() % S::LANES;
+    let ((whole, rest), (a, a_rest), (b, b_rest)) = (dst.split_at_mut(at), a.split_at(at), b.split_at(at));
+    let (a_last, b_last) = (Padded::new(a_rest, S::LANES), Padded::new(b_rest, S::LANES));
+    let mut last = [0.0; WIDEST];
+    let lasts = (&mut last[..a_last.len], &a_last.rest[..a_last.len], &b_last.rest[..b_last.len]);
+    for (dst, a, b) in [(whole, a, b), lasts] {
+        let operands = a.chunks_exact(S::LANES).zip(b.chunks_exact(S::LANES));
+        for (d, (x, y)) in dst.chunks_exact_mut(S::LANES).zip(operands) {
+            s.store(d, f(s.load(x), s.load(y)));
+        }
     }
-    let tail = chunks.into_remainder();
-    if !tail.is_empty() {
-        store_tail(s, tail, f(load_tail(s, left_tail), load_tail(s, right_tail)));
-    }
+    rest.copy_from_slice(&last[..rest.len()]);
 }
 
 // Sums and differences: |a ± b| ≤ 4p/3 < 2^51, reduced to just above p/2.
