@@ -6,17 +6,17 @@
 use std::path::Path;
 
 fn u64_at(file: &[u8], at: usize) -> usize {
-    u64::from_le_bytes(*file[at..].first_chunk().unwrap()) as usize
+    u64::from_le_bytes(*file[at..].first_chunk().expect("within the file")) as usize
 }
 
 fn u32_at(file: &[u8], at: usize) -> usize {
-    u32::from_le_bytes(*file[at..].first_chunk().unwrap()) as usize
+    u32::from_le_bytes(*file[at..].first_chunk().expect("within the file")) as usize
 }
 
 /// The names in the symbol table of a 64-bit little-endian ELF file (System V ABI, chapter 4).
 fn symbols(path: &Path) -> Vec<String> {
     const SYMBOL_TABLE: usize = 2;
-    let file = std::fs::read(path).unwrap();
+    let file = std::fs::read(path).expect("a readable program");
     let sections = u64_at(&file, 40);
     let section = |i: usize| sections + 64 * i;
     let count = u32_at(&file, 60) & 0xffff;
@@ -25,7 +25,7 @@ fn symbols(path: &Path) -> Vec<String> {
     let names = u64_at(&file, section(u32_at(&file, table + 40)) + 24);
     let name = |symbol: usize| {
         let bytes = &file[names + u32_at(&file, symbol)..];
-        String::from_utf8_lossy(bytes.split(|&b| b == 0).next().unwrap()).into_owned()
+        String::from_utf8_lossy(bytes.split(|&b| b == 0).next().unwrap_or_default()).into_owned()
     };
     (start..start + len).step_by(24).map(name).collect()
 }
