@@ -160,9 +160,12 @@ impl Builder<'_> {
         if let Some(main) = naming {
             origin = steps[main].origin.clone();
         }
+        let note = naming.map(|_| origin.note.clone());
         for step in steps.iter().rev() {
             origin = origin.merge(&step.origin);
         }
+        // What was done to a neighbour is told there.
+        origin.note = note.unwrap_or(origin.note);
         for step in steps {
             out.push(match &step.step {
                 LinearStep::Conv { weight, attributes } => {
