@@ -6,16 +6,21 @@ use hec_ir::cost::CostTable;
 use hec_ir::evaluate::clear::{simulate_circuit, simulate_clear, simulate_leveled};
 use hec_ir::evaluate::noise::{NoisyOutput, simulate_noise};
 use hec_ir::program::Program;
-use hec_ir::tensor::{Graph, Tensor};
+use hec_ir::tensor::{Graph, Op, Tensor};
 use hec_optimize::optimize;
 use hec_pack::{PackOptions, pack};
 use hec_plan::{PlanOptions, plan};
+use hec_poly::Basis;
 use hec_run::{Decryption, Session};
 use hec_schedule::schedule;
 use hec_tests::{Difference, Numbers, random_network};
+use std::collections::BTreeSet;
 
 /// Differences of f64 rounding alone, with room for the cancellation that completing squares may cause.
 const ROUNDING: f64 = -30.0;
+
+/// How many networks are compiled.
+const NETWORKS: u64 = 60;
 
 /// Rings that are small enough for tensors to take several ciphertexts.
 fn toy_ring(seed: u64) -> LogN {
@@ -55,9 +60,43 @@ fn levels_agree(graph: &Graph, log_n: LogN) -> (Program, Difference) {
     (program, worst)
 }
 
+/// Otherwise the tests below would prove less than they seem to.
+#[test]
+fn the_random_networks_hold_every_operation_and_several_ciphertexts() {
+    let networks: Vec<Graph> = (0..NETWORKS).map(random_network).collect();
+    let mut names = BTreeSet::new();
+    for node in networks.iter().flat_map(|n| n.nodes.values()) {
+        names.insert(match &node.op {
+            Op::Polynomial { basis: Basis::Chebyshev, .. } => "chebyshev",
+            op => op.name(),
+        });
+    }
+    let expected = [
+        "input",
+        "conv",
+        "matmul",
+        "scale",
+        "average_pool",
+        "reshape",
+        "add_constant",
+        "negate",
+        "add",
+        "sub",
+        "mul",
+        "square",
+        "power",
+        "polynomial",
+        "chebyshev",
+    ];
+    assert_eq!(names, BTreeSet::from(expected));
+    let elements = |(seed, n): (u64, &Graph)| n.nodes.values().any(|v| v.shape.elements() > toy_ring(seed).slots().0);
+    let bundles = (0..).zip(&networks).filter(|&pair| elements(pair)).count();
+    assert!(bundles >= 15, "only {bundles} networks have a tensor that needs several ciphertexts");
+}
+
 #[test]
 fn every_level_of_a_random_network_computes_the_same() {
-    let worst = (0..60).map(|seed| levels_agree(&random_network(seed), toy_ring(seed)).1);
+    let worst = (0..NETWORKS).map(|seed| levels_agree(&random_network(seed), toy_ring(seed)).1);
     let worst = worst.fold(Difference::default(), Difference::max);
     println!("the largest difference is {worst}");
 }
