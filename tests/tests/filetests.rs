@@ -20,6 +20,10 @@ const ROUNDING: f64 = -36.0;
 /// Slots of the packed examples.
 const SLOTS: Slots = Slots(64);
 
+/// Round prices, so that no example moves when the built-in table is measured anew.
+const COSTS: CostTable =
+    CostTable { butterfly: 0.25, multiply_add: 0.5, add: 0.25, fft_butterfly: 2.0, parallel_speedup: 2.0 };
+
 /// Models whose import is shown.
 const IMPORTED: &[(&str, &str)] = &[
     ("01-gemm", "compiler/import/testdata/gemm_alpha_beta.onnx"),
@@ -29,51 +33,39 @@ const IMPORTED: &[(&str, &str)] = &[
     ("05-digits", "examples/digits/digits.onnx"),
 ];
 
-/// What a stage made of an example.
-struct Outcome {
-    result: AnyLevel,
-    depth: (Depth, Depth),
+/// One test for all: `glob!` counts the failures of tests that run at the same time together. `INSTA_GLOB_FILTER` selects.
+#[test]
+fn each_stage_does_what_its_examples_say() {
+    insta::glob!("../filetests", "*/*.hel", check);
 }
 
-#[test]
-fn optimize() {
-    insta::glob!("../filetests", "optimize/*.hel", |path| check(path, |level| {
-        let AnyLevel::Tensor(graph) = level else { panic!("the optimizer takes a tensor network") };
-        let optimized = hec_optimize::optimize(&graph, &Default::default()).expect("optimizes");
-        let depth = (optimized.depth_before, optimized.depth_after);
-        Outcome { result: AnyLevel::Tensor(optimized.graph), depth }
-    }));
-}
-
-#[test]
-fn pack() {
-    insta::glob!("../filetests", "pack/*.hel", |path| check(path, |level| {
-        let AnyLevel::Tensor(graph) = level else { panic!("packing takes a tensor network") };
-        let circuit = hec_pack::pack(&graph, &PackOptions::new(SLOTS)).expect("packs");
-        let depth = (hec_optimize::depth(&graph), hec_plan::depth(&circuit));
-        Outcome { result: AnyLevel::Circuit(circuit), depth }
-    }));
-}
-
-#[test]
-fn plan() {
-    insta::glob!("../filetests", "plan/*.hel", |path| check(path, |level| {
-        let AnyLevel::Circuit(circuit) = level else { panic!("planning takes a slot circuit") };
-        let log_n = LogN(circuit.slots.0.ilog2() + 1);
-        let options = PlanOptions { log_n, scale_bits: Some(40.0), magnitude: 8.0, digit_size: 1, insecure_toy: true };
-        let leveled = hec_plan::plan(&circuit, &options).expect("plans");
-        let depth = (hec_plan::depth(&circuit), levels(&leveled));
-        Outcome { result: AnyLevel::Leveled(leveled), depth }
-    }));
-}
-
-#[test]
-fn schedule() {
-    insta::glob!("../filetests", "schedule/*.hel", |path| check(path, |level| {
-        let AnyLevel::Leveled(leveled) = level else { panic!("scheduling takes a leveled circuit") };
-        let program = hec_schedule::schedule(&leveled, &CostTable::default()).expect("schedules");
-        Outcome { result: AnyLevel::Program(program), depth: (levels(&leveled), levels(&leveled)) }
-    }));
+/// What a stage makes of a program, and the depths before and after.
+fn run_stage(stage: &str, program: AnyLevel) -> (AnyLevel, Depth, Depth) {
+    match (stage, program) {
+        ("optimize", AnyLevel::Tensor(graph)) => {
+            let optimized = hec_optimize::optimize(&graph, &Default::default()).expect("optimizes");
+            (AnyLevel::Tensor(optimized.graph), optimized.depth_before, optimized.depth_after)
+        }
+        ("pack", AnyLevel::Tensor(graph)) => {
+            let options = PackOptions { costs: COSTS, ..PackOptions::new(SLOTS) };
+            let circuit = hec_pack::pack(&graph, &options).expect("packs");
+            let (before, after) = (hec_optimize::depth(&graph), hec_plan::depth(&circuit));
+            (AnyLevel::Circuit(circuit), before, after)
+        }
+        ("plan", AnyLevel::Circuit(circuit)) => {
+            let log_n = LogN(circuit.slots.0.ilog2() + 1);
+            let options =
+                PlanOptions { log_n, scale_bits: Some(40.0), magnitude: 8.0, digit_size: 1, insecure_toy: true };
+            let leveled = hec_plan::plan(&circuit, &options).expect("plans");
+            let (before, after) = (hec_plan::depth(&circuit), levels(&leveled));
+            (AnyLevel::Leveled(leveled), before, after)
+        }
+        ("schedule", AnyLevel::Leveled(leveled)) => {
+            let program = hec_schedule::schedule(&leveled, &COSTS).expect("schedules");
+            (AnyLevel::Program(program), levels(&leveled), levels(&leveled))
+        }
+        (stage, program) => panic!("no stage `{stage}` takes a program of the {} level", program.name()),
+    }
 }
 
 /// The importer's examples are the models of its own tests.
@@ -92,26 +84,25 @@ fn levels(circuit: &leveled::Circuit) -> Depth {
     Depth(circuit.parameters.levels.len() as u32 - 1)
 }
 
-/// Read an example, run the stage, and hold its result to the interpreter and to the snapshot.
-fn check(path: &Path, stage: impl Fn(AnyLevel) -> Outcome) {
+/// Read an example, run its stage, and hold the result to the interpreter and to the snapshot.
+fn check(path: &Path) {
     let text = std::fs::read_to_string(path).expect("readable");
-    assert!(text.starts_with("# "), "{}: a sentence on top says what the stage does here", path.display());
-    let external = external_constants(&text);
-    let before = parse(&text, &external).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let Outcome { result, depth } = stage(before.clone());
-
-    let inputs = inputs_of(&before);
-    let difference = Difference::between(&run(&result, &inputs), &run(&before, &inputs));
-    assert!(difference.log2() < ROUNDING, "{}: the result differs by {difference}", path.display());
-    let (printed, constants) = result.print();
-    assert_eq!(parse(&printed, &constants).expect("what is printed parses"), result, "{}", path.display());
-
+    let (sentence, program) = text.split_once('\n').expect("a program follows the sentence");
+    assert!(sentence.starts_with("# "), "{}: a sentence on top says what the stage does here", path.display());
+    let before = parse(&text, &external_constants(&text)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let stage = path.parent().and_then(Path::file_name).expect("an example lies in the folder of its stage");
     let stage = stage.to_string_lossy();
+    let (after, depth_before, depth_after) = run_stage(&stage, before.clone());
+
+    let inputs = inputs_of(&before);
+    let difference = Difference::between(&run(&after, &inputs), &run(&before, &inputs));
+    assert!(difference.log2() < ROUNDING, "{}: the result differs by {difference}", path.display());
+    let (printed, constants) = after.print();
+    assert_eq!(parse(&printed, &constants).expect("what is printed parses"), after, "{}", path.display());
+
     let name = path.file_stem().expect("an example has a name").to_string_lossy();
-    let (sentence, program) = text.split_once('\n').expect("a program follows the sentence");
-    let facts = format!("{stage}: depth {} -> {}, difference {difference}", depth.0, depth.1);
-    snapshot(&stage, &name, sentence, &format!("{program}\n# {facts}\n\n{}", result.print_elided()));
+    let facts = format!("# {stage}: depth {depth_before} -> {depth_after}, difference {difference}");
+    snapshot(&stage, &name, sentence, &format!("{program}\n{facts}\n\n{}", after.print_elided()));
 }
 
 /// Compare with `filetests/STAGE/NAME.snap`.
