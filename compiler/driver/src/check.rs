@@ -10,6 +10,13 @@ use std::process::ExitCode;
 /// # Errors
 /// When the file is not a readable model.
 pub fn check(args: &Check) -> Result<ExitCode, Failure> {
+    if args.model.extension().is_some_and(|e| e == "hel") {
+        return Err(Failure::new(
+            "HEC-C008",
+            format!("{} is text, and only ONNX models are checked", args.model.display()),
+        )
+        .advise("compile it: `hec compile` tells what stops a text"));
+    }
     let report = hec_import::check(&args.model, &ImportOptions { batch: args.batch })?;
     if args.json {
         println!("{:#}", to_json(&report));

@@ -79,10 +79,10 @@ pub struct How {
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub range: Vec<String>,
     /// Share of calibration inputs whose class the polynomial network must keep
-    #[arg(long, value_name = "SHARE", default_value_t = 0.99)]
+    #[arg(long, value_name = "SHARE", default_value_t = MIN_AGREEMENT)]
     pub min_agreement: f64,
     /// The largest error of the outputs that the scheme's noise may cause, as a share of their range
-    #[arg(long, value_name = "SHARE", default_value_t = 1.0 / 1024.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = MAX_ERROR)]
     pub max_error: f64,
     /// Size of a dynamic batch axis
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -99,6 +99,28 @@ pub struct How {
     /// Accept parameters below 128-bit security, for tests; everything made so says INSECURE
     #[arg(long)]
     pub insecure_toy: bool,
+}
+
+const MIN_AGREEMENT: f64 = 0.99;
+const MAX_ERROR: f64 = 1.0 / 1024.0;
+
+/// As the command line without options.
+impl Default for How {
+    fn default() -> Self {
+        How {
+            calibrate: Vec::new(),
+            preprocess: None,
+            activation: Vec::new(),
+            range: Vec::new(),
+            min_agreement: MIN_AGREEMENT,
+            max_error: MAX_ERROR,
+            batch: 1,
+            ring: None,
+            scale: None,
+            costs: None,
+            insecure_toy: false,
+        }
+    }
 }
 
 fn scale_bits(text: &str) -> Result<f64, String> {

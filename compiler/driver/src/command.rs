@@ -2,9 +2,9 @@
 
 use crate::pipeline::{self, Compiled};
 use crate::report::{self, Report};
-use crate::{Command, Compile, Failure, How, Opt, Progress, ReportArgs, Stage, check, rings, simulate, text};
+use crate::{Command, Compile, Failure, How, Opt, Progress, ReportArgs, Stage, check, rings, samples, simulate, text};
 use hec_ir::artifact::{Artifact, ClientFile};
-use hec_ir::program::Program;
+use hec_ir::samples::wanted_by_program;
 use hec_ir::text::AnyLevel;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn compile(args: &Compile) -> Result<(), Failure> {
         return emit(&compiled, stage, args.output.as_deref());
     }
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("hec"));
-    let written = write(compiled.back.priced.program, to_json(&compiled.report)?, &output)?;
+    let written = write(&compiled.artifact()?, &output)?;
     if args.json {
         println!("{:#}", to_json(&compiled.report)?);
     } else {
@@ -71,12 +71,11 @@ fn emit(compiled: &Compiled, stage: Stage, output: Option<&Path>) -> Result<(), 
     }
 }
 
-/// Write the program and, beside it, the client's file; returns the latter's path.
-fn write(program: Program, report: Value, output: &Path) -> Result<PathBuf, Failure> {
-    let artifact = Artifact::new(program, report).map_err(|e| Failure::new("HEC-T003", e))?;
+/// Write an artifact and, beside it, the client's file; returns the latter's path.
+fn write(artifact: &Artifact, output: &Path) -> Result<PathBuf, Failure> {
     artifact.write(output).map_err(|e| Failure::file(output, e))?;
     let client = output.with_extension("client.json");
-    ClientFile::of(&artifact).write(&client).map_err(|e| Failure::file(&client, e))?;
+    ClientFile::of(artifact).write(&client).map_err(|e| Failure::file(&client, e))?;
     Ok(client)
 }
 
@@ -100,7 +99,8 @@ fn opt(args: &Opt) -> Result<(), Failure> {
     let (circuit, leveled, priced) = match text::load(&args.program)? {
         AnyLevel::Tensor(graph) => return opt_tensor(&graph, args, as_program),
         AnyLevel::Circuit(circuit) => {
-            let back = rings::from_circuit(&circuit, &options)?;
+            let wanted = wanted_by_program(&circuit.inputs);
+            let back = rings::from_circuit(&circuit, &samples::load(&args.how.calibrate, &wanted)?, &options)?;
             (Some(back.circuit), Some(back.leveled), back.priced)
         }
         AnyLevel::Leveled(leveled) => {
@@ -110,8 +110,8 @@ fn opt(args: &Opt) -> Result<(), Failure> {
         AnyLevel::Program(program) => (None, None, rings::from_program(program, &options)?),
     };
     if as_program {
-        let report = to_json(&Report::of_program(&priced, &options)?)?;
-        return write(priced.program, report, output.unwrap_or(&args.program)).map(|_| ());
+        let artifact = Report::of_program(&priced, &options)?.attach(&priced.program)?;
+        return write(&artifact, output.unwrap_or(&args.program)).map(|_| ());
     }
     match (args.to, circuit, leveled) {
         (Stage::Schedule, ..) => text::store(&priced.program, output),
@@ -131,7 +131,7 @@ fn opt_tensor(graph: &hec_ir::tensor::Graph, args: &Opt, as_program: bool) -> Re
     let compiled = pipeline::compile(graph, how, &mut progress)?;
     progress.finish();
     match (&args.output, as_program) {
-        (Some(output), true) => write(compiled.back.priced.program, to_json(&compiled.report)?, output).map(|_| ()),
+        (Some(output), true) => write(&compiled.artifact()?, output).map(|_| ()),
         (output, _) => emit(&compiled, args.to, output.as_deref()),
     }
 }

@@ -78,3 +78,4 @@ stage!(hec_schedule::ScheduleError, "HEC-S001");
 stage!(hec_ir::tensor::ShapeError, "HEC-O002");
 stage!(hec_ir::ParametersError, "HEC-L002");
 stage!(hec_ir::array::ArrayError, "HEC-C001");
+stage!(hec_ir::samples::SamplesError, "HEC-C001");

@@ -5,7 +5,9 @@ use crate::progress::Progress;
 use crate::report::Report;
 use crate::rings::{self, RingOptions};
 use crate::{Failure, How, samples};
+use hec_ir::artifact::Artifact;
 use hec_ir::cost::CostTable;
+use hec_ir::samples::wanted_by_graph;
 use hec_ir::tensor::{Graph, Tensor};
 use hec_nonlinear::{Calibration, Pin, Replaced};
 use hec_optimize::Optimized;
@@ -23,12 +25,26 @@ pub struct Compiled {
     pub report: Report,
 }
 
+impl Compiled {
+    /// The stored program, with its report.
+    ///
+    /// # Errors
+    /// When the program is not valid.
+    pub fn artifact(&self) -> Result<Artifact, Failure> {
+        self.report.attach(&self.back.priced.program)
+    }
+}
+
 /// Compile an imported network.
 ///
 /// # Errors
 /// The first stage's that fails.
 pub fn compile(imported: &Graph, how: &How, progress: &mut Progress) -> Result<Compiled, Failure> {
-    let samples = samples::load(&how.calibrate, imported)?;
+    if imported.outputs.is_empty() {
+        return Err(Failure::new("HEC-C009", format!("the network {} has no output", imported.name))
+            .advise("name at least one value in the outputs of the model's graph"));
+    }
+    let samples = samples::load(&how.calibrate, &wanted_by_graph(imported))?;
 
     progress.stage("nonlinear: polynomials for activations");
     let replaced = nonlinear(imported, &samples, how)?;

@@ -16,7 +16,7 @@ use hec_ir::leveled;
 use hec_ir::program::Program;
 use hec_ir::tensor::{Graph, Shape, Tensor};
 use hec_pack::PackOptions;
-use hec_plan::{PlanError, PlanOptions};
+use hec_plan::PlanOptions;
 
 /// The smallest ring that is tried.
 const SMALLEST: LogN = hec_params::MIN_LOG_N;
@@ -80,7 +80,8 @@ impl Scheduled {
 /// When no ring holds the network, the error of the largest ring, which names the layers that cost the depth; when the
 /// noise is too large in every ring, an error that says how large it is.
 pub fn choose(graph: &Graph, samples: &[Vec<Tensor>], options: &RingOptions) -> Result<Scheduled, Failure> {
-    let output_range = output_range(graph, samples)?;
+    let run = |x: &[Tensor]| graph.run(x).map_err(|e| Failure::new("HEC-C004", e));
+    let output_range = output_range(|| input_shapes(graph), samples, run)?;
     let rings = match options.ring {
         Some(ring) => ring.0..=ring.0,
         None => SMALLEST.0..=LARGEST.0,
@@ -91,36 +92,48 @@ pub fn choose(graph: &Graph, samples: &[Vec<Tensor>], options: &RingOptions) -> 
     for log_n in rings.map(LogN) {
         let found_smaller = best.is_some();
         let pack = PackOptions { costs: options.costs.clone(), ..PackOptions::new(log_n.slots()) };
-        let circuit = match hec_pack::pack(graph, &pack) {
-            Ok(circuit) => circuit,
-            Err(error) => {
-                refused = Some(error.into());
-                continue;
-            }
-        };
-        for digit_size in 1..=LARGEST_DIGIT {
-            let plan = PlanOptions {
-                log_n,
-                scale_bits: options.scale_bits,
-                magnitude: output_range * MAGNITUDE_MARGIN,
-                digit_size,
-                insecure_toy: options.insecure_toy,
-            };
-            match candidate(&circuit, &plan, &sample, output_range, options) {
-                Ok(scheduled) => {
-                    if best.as_ref().is_none_or(|b| scheduled.seconds() < b.seconds()) {
-                        best = Some(scheduled);
-                    }
-                }
-                Err(error) => refused = Some(error),
-            }
+        let packed = hec_pack::pack(graph, &pack).map_err(Failure::from);
+        match packed.and_then(|circuit| cheapest_digit(&circuit, log_n, &sample, output_range, options)) {
+            Ok(scheduled) if best.as_ref().is_none_or(|b| scheduled.seconds() < b.seconds()) => best = Some(scheduled),
+            Ok(_) => {}
+            Err(error) => refused = Some(error),
         }
         // Twice the ring costs more than twice as much; one step further covers a tensor that then fits one ciphertext.
         if found_smaller {
             break;
         }
     }
-    best.ok_or_else(|| refused.unwrap_or_else(|| Failure::new("HEC-L003", "no ring is allowed")))
+    best.ok_or_else(|| refused.unwrap_or_else(no_ring))
+}
+
+/// The cheapest program of a circuit over the sizes of a key-switching digit; the last refusal if none is possible.
+fn cheapest_digit(
+    circuit: &Circuit,
+    log_n: LogN,
+    sample: &[Tensor],
+    output_range: f64,
+    options: &RingOptions,
+) -> Result<Scheduled, Failure> {
+    let programs = (1..=LARGEST_DIGIT).map(|digit_size| {
+        let plan = PlanOptions {
+            log_n,
+            scale_bits: options.scale_bits,
+            magnitude: output_range * MAGNITUDE_MARGIN,
+            digit_size,
+            insecure_toy: options.insecure_toy,
+        };
+        candidate(circuit, &plan, sample, output_range, options)
+    });
+    let cheaper = programs.reduce(|best, next| match (best, next) {
+        (Ok(best), Ok(next)) => Ok(if next.seconds() < best.seconds() { next } else { best }),
+        (Ok(only), Err(_)) | (Err(_), Ok(only)) => Ok(only),
+        (Err(_), Err(last)) => Err(last),
+    });
+    cheaper.unwrap_or_else(|| Err(no_ring()))
+}
+
+fn no_ring() -> Failure {
+    Failure::new("HEC-L003", "no ring is allowed")
 }
 
 fn candidate(
@@ -130,7 +143,7 @@ fn candidate(
     output_range: f64,
     options: &RingOptions,
 ) -> Result<Scheduled, Failure> {
-    let leveled = hec_plan::plan(circuit, plan).map_err(too_deep)?;
+    let leveled = hec_plan::plan(circuit, plan)?;
     let program = hec_schedule::schedule(&leveled, &options.costs)?;
     let priced = price(program, sample, output_range, options)?;
     // Six standard deviations: one output in 10^9 is further off.
@@ -160,18 +173,13 @@ fn price(program: Program, sample: &[Tensor], output_range: f64, options: &RingO
 ///
 /// # Errors
 /// As [`choose`].
-pub fn from_circuit(circuit: &Circuit, options: &RingOptions) -> Result<Scheduled, Failure> {
+pub fn from_circuit(circuit: &Circuit, samples: &[Vec<Tensor>], options: &RingOptions) -> Result<Scheduled, Failure> {
     let log_n = LogN(circuit.slots.0.ilog2() + 1);
-    let sample = seeded_inputs(circuit.inputs.iter().map(|i| &i.layout.shape), 0);
-    let range = largest(&simulate_circuit(circuit, &sample).map_err(|e| Failure::new("HEC-C004", e))?);
-    let plan = PlanOptions {
-        log_n,
-        scale_bits: options.scale_bits,
-        magnitude: range * MAGNITUDE_MARGIN,
-        digit_size: 1,
-        insecure_toy: options.insecure_toy,
-    };
-    candidate(circuit, &plan, &sample, range, options)
+    let run = |x: &[Tensor]| simulate_circuit(circuit, x).map_err(|e| Failure::new("HEC-C004", e));
+    let shapes = || circuit.inputs.iter().map(|i| &i.layout.shape);
+    let output_range = output_range(shapes, samples, run)?;
+    let sample = samples.first().cloned().unwrap_or_else(|| seeded_inputs(shapes(), 0));
+    cheapest_digit(circuit, log_n, &sample, output_range, options)
 }
 
 /// Schedule a leveled circuit given as text.
@@ -192,29 +200,22 @@ pub fn from_program(program: Program, options: &RingOptions) -> Result<Priced, F
     price(program, &sample, range, options)
 }
 
-fn too_deep(error: PlanError) -> Failure {
-    let deep = matches!(error, PlanError::TooDeep { .. });
-    let failure = Failure::from(error);
-    if deep {
-        failure.advise("pin lower degrees, as in --activation relu=kernel:2, or use fewer layers")
-    } else {
-        failure
-    }
-}
-
 /// Largest absolute output on the samples, or on seeded inputs in [−1, 1] if there are none.
-fn output_range(graph: &Graph, samples: &[Vec<Tensor>]) -> Result<f64, Failure> {
+fn output_range<'a, S: Iterator<Item = &'a Shape>>(
+    shapes: impl Fn() -> S,
+    samples: &[Vec<Tensor>],
+    run: impl Fn(&[Tensor]) -> Result<Vec<Tensor>, Failure>,
+) -> Result<f64, Failure> {
     let seeded: Vec<Vec<Tensor>>;
     let inputs = if samples.is_empty() {
-        seeded = (0..8).map(|seed| seeded_inputs(input_shapes(graph), seed)).collect();
+        seeded = (0..8).map(|seed| seeded_inputs(shapes(), seed)).collect();
         &seeded
     } else {
         &samples[..samples.len().min(MAGNITUDE_SAMPLES)]
     };
     let mut range = 0.0f64;
     for sample in inputs {
-        let outputs = graph.run(sample).map_err(|e| Failure::new("HEC-C004", e))?;
-        range = range.max(largest(&outputs));
+        range = range.max(largest(&run(sample)?));
     }
     if range.is_finite() {
         Ok(range)

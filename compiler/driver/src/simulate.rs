@@ -7,8 +7,8 @@ use hec_ir::array::{self, ElementType};
 use hec_ir::artifact::Artifact;
 use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::evaluate::noise::simulate_noise;
-use hec_ir::program::Program;
-use hec_ir::tensor::{Graph, Output, Shape, Tensor};
+use hec_ir::samples::{read_labels, wanted_by_program};
+use hec_ir::tensor::{Graph, Shape, Tensor};
 use indicatif::{ParallelProgressIterator, ProgressBar};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -39,9 +39,9 @@ pub struct Simulated {
 pub fn simulate(args: &Simulate) -> Result<Simulated, Failure> {
     let artifact = Artifact::read(&args.program).map_err(|e| Failure::file(&args.program, e))?;
     let program = artifact.program();
-    let mut inputs = samples::load(&args.input, &stand_in(program))?;
+    let mut inputs = samples::load(&args.input, &wanted_by_program(&program.inputs))?;
     inputs.truncate(args.count.unwrap_or(usize::MAX));
-    let mut labels = args.labels.as_deref().map(samples::labels).transpose()?;
+    let mut labels = args.labels.as_deref().map(read_labels).transpose()?;
     if let Some(labels) = &mut labels {
         labels.truncate(inputs.len());
     }
@@ -105,16 +105,6 @@ fn original(path: &Path, artifact: &Artifact) -> Result<Graph, Failure> {
 
 fn batch(shape: &Shape) -> usize {
     shape.dims().first().copied().unwrap_or(1).max(1)
-}
-
-/// A graph with the program's inputs alone, to read samples by.
-fn stand_in(program: &Program) -> Graph {
-    let mut graph = Graph::new(program.name.clone());
-    for input in &program.inputs {
-        let value = graph.input(input.name.clone(), input.layout.shape.clone());
-        graph.outputs.push(Output { name: input.name.clone(), value, client: Vec::new() });
-    }
-    graph
 }
 
 /// The first output of every sample, along one leading axis.

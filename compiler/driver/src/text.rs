@@ -16,7 +16,7 @@ pub fn load(path: &Path) -> Result<AnyLevel, Failure> {
     let numbers = numbers_path(path);
     let external = if numbers.exists() {
         let arrays = array::load(&numbers)?;
-        arrays.into_iter().map(|(name, a)| (name, Arc::new(a.tensor))).collect()
+        arrays.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect()
     } else {
         ExternalConstants::new()
     };

@@ -39,10 +39,9 @@ pub use model::OPSETS;
 pub use operators::{OPERATORS, Operator, Treatment};
 
 use error::Fault;
-use hec_ir::tensor::{Graph, Tensor};
+use hec_ir::tensor::Graph;
 use lower::{Lowered, lower};
 use model::Model;
-use onnx_protobuf::{Message, TensorProto};
 use std::path::Path;
 
 /// What a model leaves open.
@@ -83,20 +82,4 @@ pub fn check(path: &Path, options: &ImportOptions) -> Result<CheckReport, Import
     let nodes = nodes.map(|(n, verdict)| NodeReport { name: n.name, operator: n.operator, verdict }).collect();
     let whole = problems.into_iter().filter(|p| p.position.is_none()).map(|p| p.error).collect();
     Ok(CheckReport { opset: model.opset, nodes, model: whole })
-}
-
-/// Read an ONNX tensor file (`.pb`), as test data sets and calibration samples hold.
-///
-/// # Errors
-/// When the file is not a readable tensor of numbers.
-pub fn read_tensor_proto(path: &Path) -> Result<Tensor, ImportError> {
-    let bytes = model::read_file(path)?;
-    let malformed = |e: String| {
-        let reason = format!("{} is not an ONNX tensor: {e}", path.display());
-        Fault::new(Code::Malformed, reason, "Write it with `onnx.numpy_helper.from_array`").of_model()
-    };
-    wire::check(&bytes, wire::Message::Tensor).map_err(|e| malformed(e.to_owned()))?;
-    let proto = TensorProto::parse_from_bytes(&bytes).map_err(|e| malformed(e.to_string()))?;
-    let decoded = tensor_proto::Storage::new(path).decode(&proto);
-    decoded.map(|(tensor, _)| tensor).map_err(Fault::of_model)
 }

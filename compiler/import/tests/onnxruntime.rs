@@ -56,7 +56,7 @@ fn run(graph: &Graph, inputs: &[Tensor]) -> Result<(Tensor, Tensor), String> {
 /// The worst log2 error over the runs of a model.
 fn compare(path: &Path) -> Result<f64, String> {
     let arrays = array::load(&path.with_extension("npz")).map_err(|e| e.to_string())?;
-    let arrays: BTreeMap<String, Tensor> = arrays.into_iter().map(|(name, a)| (name, a.tensor)).collect();
+    let arrays: BTreeMap<String, Tensor> = arrays.into_iter().collect();
     let mut worst = f64::NEG_INFINITY;
     for (suffix, batch) in [("", 1), ("_batch3", 3)] {
         let Some(expected) = arrays.get(&format!("output{suffix}")) else { continue };

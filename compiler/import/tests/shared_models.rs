@@ -22,7 +22,7 @@ fn shared(file: &str) -> Option<PathBuf> {
 }
 
 fn load(path: &Path) -> Tensor {
-    array::load(path).unwrap().remove(0).1.tensor
+    array::load(path).unwrap().remove(0).1
 }
 
 /// One of the samples, scaled to [0, 1] and standardized by channel.

@@ -81,7 +81,7 @@ impl Trained {
 }
 
 fn images(path: &Path, shape: &Shape, scale: f64) -> Vec<Vec<Tensor>> {
-    let all = hec_ir::array::load(path).unwrap().remove(0).1.tensor;
+    let all = hec_ir::array::load(path).unwrap().remove(0).1;
     let image = |data: &[f64]| Tensor::new(shape.clone(), data.iter().map(|x| x * scale).collect()).unwrap();
     all.data.chunks_exact(shape.elements()).map(|data| vec![image(data)]).collect()
 }

@@ -1,6 +1,6 @@
 //! What a graph costs: levels first, then work.
 //!
-//! Units of work: one product of two ciphertexts is 10. A linear map is 10 and one more for every 10,000 weights of its
+//! Units of work: one product of two ciphertexts is 10, a square 9. A linear map is 10 and one more for every 10,000 weights of its
 //! matrix (an upper bound, from the fan-in of its steps); sums are 1. The real costs follow from layouts, later; these
 //! only have to order equal networks.
 
@@ -18,6 +18,7 @@ pub(crate) struct NodeCost {
 }
 
 const PRODUCT: NodeCost = NodeCost { depth: 1, work: 10.0 };
+const SQUARE: NodeCost = NodeCost { depth: 1, work: 9.0 };
 const SUM: NodeCost = NodeCost { depth: 0, work: 1.0 };
 
 /// Cost of an e-node whose argument has shape `input`; leaves cost nothing.
@@ -28,7 +29,8 @@ pub(crate) fn node_cost(tables: &Tables, node: &Lang, leaf: Option<&Lang>, input
             linear_cost(&steps, input, &tables.constants)
         }
         (Lang::AddConstant(_) | Lang::Add(_) | Lang::Sub(_) | Lang::Negate(_), _) => SUM,
-        (Lang::Mul(_) | Lang::Square(_), _) => PRODUCT,
+        (Lang::Mul(_), _) => PRODUCT,
+        (Lang::Square(_), _) => SQUARE,
         (Lang::Power(_), Some(Lang::Exponent(k))) => power_cost(k.0),
         (Lang::Polynomial(_), Some(Lang::Coefficients(p))) => {
             let (_, coefficients) = tables.polynomial(*p);

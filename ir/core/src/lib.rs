@@ -22,6 +22,7 @@ pub mod artifact;
 pub mod entity;
 mod layout;
 mod origin;
+pub mod samples;
 
 pub mod tensor;
 

@@ -165,8 +165,8 @@ fn files_written_by_numpy() {
     let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/digits");
     let (name, images) = load(&digits.join("test_images.npy")).unwrap().remove(0);
     assert_eq!(name, "test_images");
-    assert_eq!(images.tensor.shape.dims()[1..], [1, 8, 8]);
-    assert!(images.tensor.data.iter().all(|x| (0.0..=16.0).contains(x)));
+    assert_eq!(images.shape.dims()[1..], [1, 8, 8]);
+    assert!(images.data.iter().all(|x| (0.0..=16.0).contains(x)));
     let missing = load(&digits.join("no_such_file.npy")).unwrap_err().to_string();
     assert!(missing.contains("no_such_file.npy"), "{missing}");
 }

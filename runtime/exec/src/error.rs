@@ -3,6 +3,7 @@
 use hec_ckks::{CkksError, FileError};
 use hec_ir::array::ArrayError;
 use hec_ir::artifact::ArtifactError;
+use hec_ir::samples::SamplesError;
 use hec_ir::tensor::ShapeError;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,8 @@ pub enum RunError {
     Stored { path: PathBuf, source: CkksError },
     #[error(transparent)]
     Array(#[from] ArrayError),
-    #[error("{path}: {reason}")]
-    Proto { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Samples(SamplesError),
     #[error("{0}")]
     Input(String),
     #[error("the program is ill-formed: {0}")]
@@ -51,8 +52,8 @@ impl RunError {
             RunError::Io { .. } => "HEC-R001",
             RunError::Artifact(error) if is_io(error) => "HEC-R001",
             RunError::Artifact(_) | RunError::Program(_) => "HEC-R002",
-            RunError::Array(_) | RunError::Proto { .. } => "HEC-R003",
-            RunError::Input(_) => "HEC-R004",
+            RunError::Array(_) => "HEC-R003",
+            RunError::Input(_) | RunError::Samples(_) => "HEC-R004",
             RunError::Stored { source, .. } | RunError::Instruction { source, .. } | RunError::Ckks(source) => {
                 ckks_code(source)
             }
@@ -73,9 +74,7 @@ impl RunError {
             RunError::Artifact(_) | RunError::Program(_) => {
                 "copy the file again, or compile the model again with the `hec` of this version"
             }
-            RunError::Array(_) | RunError::Proto { .. } => {
-                "inputs are .npy, .npz or ONNX TensorProto .pb files of numbers"
-            }
+            RunError::Array(_) => "inputs are .npy, .npz or ONNX TensorProto .pb files of numbers",
             RunError::Stored { source, .. } | RunError::Instruction { source, .. } | RunError::Ckks(source) => {
                 ckks_help(source)
             }
@@ -88,7 +87,7 @@ impl RunError {
             RunError::Constant { .. } => {
                 "the constants do not fit the parameters: compile the model again with a larger base modulus"
             }
-            RunError::Input(_) | RunError::Usage(_) => "",
+            RunError::Input(_) | RunError::Samples(_) | RunError::Usage(_) => "",
         }
     }
 
@@ -105,6 +104,16 @@ impl RunError {
             // It names the file already.
             CkksError::File(FileError::Io { path, source }) => RunError::Io { path, source },
             source => RunError::Stored { path, source },
+        }
+    }
+}
+
+impl From<SamplesError> for RunError {
+    fn from(error: SamplesError) -> Self {
+        match error {
+            SamplesError::Array(ArrayError::Io { path, source }) => RunError::Io { path, source },
+            SamplesError::Array(error) => RunError::Array(error),
+            other => RunError::Samples(other),
         }
     }
 }

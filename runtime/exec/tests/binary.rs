@@ -92,8 +92,8 @@ fn three_parties() {
     for ((name, array), (output, expected)) in
         outputs.iter().zip(model.artifact.program().outputs.iter().zip(&expected))
     {
-        assert_eq!((name, &array.tensor.shape), (&output.name, &expected.shape));
-        let stats = PrecisionStats::of(&array.tensor.data, &expected.data);
+        assert_eq!((name, &array.shape), (&output.name, &expected.shape));
+        let stats = PrecisionStats::of(&array.data, &expected.data);
         assert!(stats.log2_max < -22.0, "{name}: {stats}");
     }
     let (out, _) = succeed(client, DECRYPT);
@@ -145,7 +145,7 @@ fn inference_in_one_process() {
     for bytes in ["keys_file_bytes", "request_bytes", "peak_memory_bytes"] {
         assert!(report[bytes].as_u64().unwrap() > 1000, "{bytes}");
     }
-    let written = &array::load(&folder.path("out.npy")).unwrap()[0].1.tensor;
+    let written = &array::load(&folder.path("out.npy")).unwrap()[0].1;
     assert_eq!(written.shape, Shape::new([3, 8]));
     assert!(PrecisionStats::of(&written.data, &stacked(&expected).data).log2_max < -17.0);
 

@@ -5,14 +5,20 @@ mod text;
 
 use crate::rings::{Priced, RingOptions, Scheduled};
 use crate::{Failure, How};
+use hec_ir::artifact::Artifact;
 use hec_ir::cost::RingSize;
 use hec_ir::evaluate::cost::Counts;
+use hec_ir::program::Program;
 use hec_ir::tensor::Graph;
 use hec_ir::{Level, Parameters};
 use hec_nonlinear::{Replaced, Replacement};
 use hec_optimize::Optimized;
 use hec_params::SecurityReport;
 use serde::{Deserialize, Serialize};
+
+/// Below all that matters; its logarithm is finite, as JSON wants it.
+const SMALLEST: f64 = 1e-100;
+const INSECURE: &str = "INSECURE: toy parameters, below 128-bit security, for tests only";
 
 /// The report of a compiled program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -154,7 +160,7 @@ impl Report {
         report.replacements = replaced.replacements.clone();
         report.agreement = agreement;
         report.rules = optimized.fired.clone();
-        report.warnings = replaced.warnings.clone();
+        report.warnings.extend(replaced.warnings.iter().cloned());
         if !optimized.saturated {
             report.warnings.push("the search for equal networks ended by its budget".to_owned());
         }
@@ -172,7 +178,8 @@ impl Report {
         let keys = &back.program.keys;
         let inputs: usize = back.program.inputs.iter().map(|i| i.layout.ciphertexts()).sum();
         let seconds = back.costs.total.seconds;
-        let log2_noise = libm::log2(back.output_noise / back.output_range.max(f64::MIN_POSITIVE));
+        let insecure = !parameters.security().is_secure();
+        let log2_noise = libm::log2((back.output_noise / back.output_range.max(SMALLEST)).max(SMALLEST));
         Ok(Report {
             network: back.program.name.clone(),
             preprocess: None,
@@ -194,8 +201,19 @@ impl Report {
             seconds: (seconds, seconds / options.costs.parallel_speedup),
             output_range: back.output_range,
             log2_noise,
-            warnings: Vec::new(),
+            warnings: insecure.then(|| INSECURE.to_owned()).into_iter().collect(),
         })
+    }
+}
+
+impl Report {
+    /// The stored program: a program and this report of it.
+    ///
+    /// # Errors
+    /// When the program is not valid.
+    pub fn attach(&self, program: &Program) -> Result<Artifact, Failure> {
+        let report = serde_json::to_value(self).map_err(|e| Failure::new("HEC-C006", e))?;
+        Artifact::new(program.clone(), report).map_err(|e| Failure::new("HEC-T003", e))
     }
 }
 

@@ -8,7 +8,7 @@ use hec_ckks::PrecisionStats;
 use hec_ir::array::ArrayError;
 use hec_ir::artifact::Artifact;
 use hec_ir::tensor::{Shape, Tensor};
-use hec_run::{Inference, RunError, Samples, Session, bytes, peak_memory, read_array};
+use hec_run::{Inference, RunError, Samples, Session, bytes, peak_memory, read_array, wanted_by_program};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -70,8 +70,7 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     args.machine.apply()?;
     let how = args.how.decryption()?;
     let artifact = Artifact::read(&args.model)?;
-    let client = hec_ir::artifact::ClientFile::of(&artifact);
-    let samples = Samples::read(&client, &args.input)?;
+    let samples = Samples::read(&wanted_by_program(&artifact.program().inputs), &args.input)?;
     let indices = indices(args, samples.len())?;
     let read = |path: &Option<_>| path.as_deref().map(read_array).transpose();
     let truth = Truth { labels: read(&args.labels)?, expected: read(&args.against)? };

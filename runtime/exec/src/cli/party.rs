@@ -4,7 +4,7 @@ use super::bar::{Bar, spin};
 use super::output::{describe, warn_insecure, write_outputs};
 use super::{Decrypt, Encrypt, Eval, Keygen};
 use hec_ckks::{Ciphertext, EvaluationKeys, SecretKey, SeededCiphertext, Stored};
-use hec_run::{Client, RunError, Samples, Server, bytes};
+use hec_run::{Client, RunError, Samples, Server, bytes, wanted_by_program};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub fn keygen(args: &Keygen) -> Result<String, RunError> {
 
 pub fn encrypt(args: &Encrypt) -> Result<String, RunError> {
     let client = client(&args.client)?;
-    let samples = Samples::read(client.file(), &args.input)?;
+    let samples = Samples::read(&wanted_by_program(&client.file().inputs), &args.input)?;
     let index = match (args.index, samples.len()) {
         (Some(index), _) => index,
         (None, 1) => 0,

@@ -3,7 +3,7 @@
 //! Only what such files hold is read: dims (1), data_type (2), float_data (4), int32_data (5), int64_data (7),
 //! raw_data (9), double_data (10). Source: onnx.proto3 of ONNX 1.16, and the protocol buffers encoding guide.
 
-use hec_ir::tensor::{Shape, Tensor};
+use crate::tensor::{Shape, Tensor};
 
 /// Largest number of elements.
 const MAX_ELEMENTS: usize = 1 << 28;
@@ -30,7 +30,7 @@ enum Wire<'a> {
 ///
 /// # Errors
 /// A sentence that says what is wrong.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Tensor, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Tensor, String> {
     let fields = Fields::parse(bytes)?;
     let dims: Vec<usize> = fields.dims.iter().map(|&d| usize::try_from(d).unwrap_or(usize::MAX)).collect();
     let count = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MAX_ELEMENTS);

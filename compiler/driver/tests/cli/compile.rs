@@ -1,0 +1,80 @@
+//! `hec compile`.
+
+use crate::Folder;
+use crate::networks::SQUARES;
+
+const DIGITS: &str = "compile digits.onnx --calibrate calibration.npy";
+
+#[test]
+fn an_onnx_model_becomes_a_program_and_a_client_file() {
+    let folder = Folder::with_digits("compile-onnx");
+    let report = folder.hec(DIGITS);
+    assert!(report.contains("128-bit classical security"), "{report}");
+    assert!(report.ends_with("wrote      digits.hec and digits.client.json\n"), "{report}");
+    // The client needs parameters, layouts and keys; no weight, and so a small file.
+    let client = folder.text("digits.client.json");
+    assert!(client.len() < 20_000, "{} bytes", client.len());
+    assert!(folder.read("digits.hec").len() > 100_000);
+}
+
+#[test]
+fn the_same_network_and_options_give_the_same_bytes() {
+    let folder = Folder::with_digits("compile-twice");
+    for threads in ["1", "2"] {
+        let ran = folder.run_with(&format!("{DIGITS} -o by{threads}.hec"), |c| {
+            c.env("RAYON_NUM_THREADS", threads);
+        });
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    assert!(folder.read("by1.hec") == folder.read("by2.hec"), "the programs differ");
+    assert!(folder.read("by1.client.json") == folder.read("by2.client.json"), "the client files differ");
+}
+
+#[test]
+fn a_hand_written_network_needs_no_calibration() {
+    let folder = Folder::new("compile-text");
+    folder.write("squares.hel", SQUARES);
+    let report = folder.hec("compile squares.hel -o out.hec");
+    for layer in ["fc1", "act", "fc2"] {
+        assert!(report.lines().any(|line| line.starts_with(layer)), "no row for {layer} in\n{report}");
+    }
+    assert!(report.contains("depth      3 before rewriting, 3 after, 3 packed"), "{report}");
+    let json: serde_json::Value = serde_json::from_str(&folder.hec("compile squares.hel -o again.hec --json")).unwrap();
+    assert_eq!(json["depth"]["packed"], 3);
+    assert_eq!(folder.read("out.hec"), folder.read("again.hec"));
+}
+
+#[test]
+fn a_pin_chooses_the_polynomial() {
+    let folder = Folder::with_digits("compile-pin");
+    let choices = |pin: &str| {
+        let json = folder.hec(&format!("{DIGITS} --activation {pin} --min-agreement 0.5 --json"));
+        let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let choice = |r: &serde_json::Value| {
+            (r["choice"]["family"].as_str().unwrap().to_owned(), r["choice"]["degree"].as_u64().unwrap())
+        };
+        report["replacements"].as_array().unwrap().iter().map(choice).collect::<Vec<_>>()
+    };
+    let least_squares = |degree| ("least_squares".to_owned(), degree);
+    // By function, for all its layers; by layer, for that one.
+    assert_eq!(choices("relu=lsq:4"), [least_squares(4), least_squares(4)]);
+    let second = choices("relu2=lsq:5");
+    assert!(second[0] != least_squares(5) && second[1] == least_squares(5), "{second:?}");
+    assert_eq!(choices("relu1=kernel:2")[0], ("kernel".to_owned(), 2));
+}
+
+#[test]
+fn toy_parameters_need_a_flag_and_say_what_they_are() {
+    let folder = Folder::new("compile-toy");
+    folder.write("squares.hel", SQUARES);
+    folder.fails_with("compile squares.hel --ring 12", &["HEC-L001", "2^12", "128-bit security", "fc1 1"]);
+    assert!(!folder.path("squares.hec").exists() && !folder.path("squares.client.json").exists());
+    assert!(folder.hec("compile squares.hel --ring 12 --insecure-toy").contains("INSECURE"));
+    assert!(folder.hec("report squares.hec").contains("INSECURE"));
+    assert!(folder.hec("report squares.hec --json").contains("INSECURE"));
+    let inside = String::from_utf8_lossy(&folder.read("squares.hec")).into_owned();
+    assert!(inside.contains("INSECURE"), "the program's file does not say INSECURE");
+    let client: serde_json::Value = serde_json::from_str(&folder.text("squares.client.json")).unwrap();
+    assert_eq!(client["client"]["parameters"]["insecure_toy"], true);
+    assert!(folder.hec("compile squares.hel --ring 12 --insecure-toy --emit schedule").contains("insecure_toy"));
+}

@@ -1,0 +1,74 @@
+//! Small networks.
+
+use onnx_protobuf::tensor_shape_proto::{Dimension, dimension};
+use onnx_protobuf::{
+    GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    type_proto,
+};
+
+/// A matrix, squares, a matrix: nothing to approximate.
+pub const SQUARES: &str = r#"
+tensor squares {
+  const @w : f64[4,3] = [0.5, -0.25, 1, 0.75, 0.5, -0.5, 0.25, 1, 0.5, -1, 0.25, 0.75]
+  const @v : f64[3,2] = [1, -0.5, 0.5, 0.75, -0.25, 1]
+  %x = input "x" : [1,4]
+  %h = matmul %x, @w from "fc1"
+  %s = square %h from "act"
+  %y = matmul %s, @v from "fc2"
+  output "y" %y
+}
+"#;
+
+/// A convolution, a ReLU, a pool, a matrix; its constants are large enough to stand beside the text.
+pub const CONVOLUTION: &str = r#"
+tensor convolution {
+  const @k : f64[2,1,3,3] = external
+  const @b : f64[1,2,1,1] = [0.125, -0.25]
+  const @v : f64[8,3] = external
+  %x = input "image" : [1,1,4,4]
+  %c = conv %x, @k pads [1,1,1,1] from "conv1"
+  %d = add_constant %c, @b from "conv1"
+  %r = relu %d from "relu1"
+  %p = average_pool %r kernel [2,2] strides [2,2] from "pool1"
+  %f = reshape %p [1,8] from "flatten"
+  %y = matmul %f, @v from "fc"
+  output "logits" %y
+}
+"#;
+
+/// x → Relu → Sin → Mod → y: the first is approximated, the others stop the compilation.
+pub fn unknown_operators() -> Vec<u8> {
+    let graph = GraphProto {
+        name: "unknown".to_owned(),
+        input: vec![value("x")],
+        output: vec![value("y")],
+        node: vec![
+            node("relu1", "Relu", &["x"], "a"),
+            node("wave", "Sin", &["a"], "b"),
+            node("rest", "Mod", &["b", "a"], "y"),
+        ],
+        ..Default::default()
+    };
+    let opset_import = vec![OperatorSetIdProto { version: 17, ..Default::default() }];
+    let model = ModelProto { ir_version: 8, graph: Some(graph).into(), opset_import, ..Default::default() };
+    model.write_to_bytes().unwrap()
+}
+
+fn node(name: &str, operator: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        name: name.to_owned(),
+        op_type: operator.to_owned(),
+        input: inputs.iter().map(|&input| input.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        ..Default::default()
+    }
+}
+
+/// Four numbers.
+fn value(name: &str) -> ValueInfoProto {
+    let axis = |n| Dimension { value: Some(dimension::Value::DimValue(n)), ..Default::default() };
+    let shape = TensorShapeProto { dim: vec![axis(1), axis(4)], ..Default::default() };
+    let tensor = type_proto::Tensor { elem_type: 1, shape: Some(shape).into(), ..Default::default() };
+    let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
+    ValueInfoProto { name: name.to_owned(), type_: Some(kind).into(), ..Default::default() }
+}
