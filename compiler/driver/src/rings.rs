@@ -217,12 +217,18 @@ fn output_range<'a, S: Iterator<Item = &'a Shape>>(
     for sample in inputs {
         range = range.max(largest(&run(sample)?));
     }
-    if range.is_finite() {
-        Ok(range)
-    } else {
-        Err(Failure::new("HEC-N002", "the polynomial network overflows on the calibration data")
-            .advise("give more calibration data, or pin higher degrees"))
+    if range == 0.0 {
+        return Err(Failure::new(
+            "HEC-N003",
+            "every output is zero on the calibration data, so errors have no measure",
+        )
+        .advise("give inputs as the network will see them, and check its weights"));
     }
+    if range.is_infinite() {
+        return Err(Failure::new("HEC-N002", "the polynomial network overflows on the calibration data")
+            .advise("give more calibration data, or pin higher degrees"));
+    }
+    Ok(range)
 }
 
 /// Largest absolute element; infinite if one is not a number.
