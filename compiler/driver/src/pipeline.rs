@@ -13,6 +13,9 @@ use hec_nonlinear::{Calibration, Pin, Replaced};
 use hec_optimize::Optimized;
 use std::path::Path;
 
+const UNCALIBRATED: &str = "without calibration data the outputs' range and error are those of inputs in [-1, 1]; larger \
+                            inputs may overflow: give typical ones with --calibrate";
+
 /// A compiled network: every stage's result.
 pub struct Compiled {
     /// With polynomials in the place of other functions.
@@ -57,7 +60,10 @@ pub fn compile(imported: &Graph, how: &How, progress: &mut Progress) -> Result<C
     let back = rings::choose(&optimized.graph, &samples, &options)?;
 
     progress.stage("report");
-    let report = Report::new(imported, &replaced, &optimized, &back, &options, how)?;
+    let mut report = Report::new(imported, &replaced, &optimized, &back, &options, how)?;
+    if samples.is_empty() {
+        report.warnings.push(UNCALIBRATED.to_owned());
+    }
     Ok(Compiled { replaced, optimized, back, report })
 }
 

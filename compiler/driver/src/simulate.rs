@@ -7,8 +7,10 @@ use hec_ir::array::{self, ElementType};
 use hec_ir::artifact::Artifact;
 use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::evaluate::noise::simulate_noise;
+use hec_ir::program::Program;
 use hec_ir::samples::{read_labels, wanted_by_program};
 use hec_ir::tensor::{Graph, Shape, Tensor};
+use hec_ir::{Level, Parameters};
 use indicatif::{ParallelProgressIterator, ProgressBar};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -22,6 +24,10 @@ pub struct Simulated {
     pub samples: usize,
     /// Whether the scheme's noise was simulated.
     pub noise: bool,
+    /// The largest output that the parameters hold.
+    pub capacity: f64,
+    /// Inputs with an output beyond that, which would decrypt to something else.
+    pub overflows: usize,
     /// The program, as simulated, against itself without noise.
     pub against_exact: Comparison,
     /// The program, as simulated, against the original model.
@@ -45,6 +51,7 @@ pub fn simulate(args: &Simulate) -> Result<Simulated, Failure> {
     if let Some(labels) = &mut labels {
         labels.truncate(inputs.len());
     }
+    let capacity = capacity(program)?;
     let exact = run(&inputs, "simulating", |_, x| simulate_clear(program, x).map_err(|e| Failure::new("HEC-C004", e)))?;
     let shown = if args.no_noise {
         exact.clone()
@@ -73,11 +80,20 @@ pub fn simulate(args: &Simulate) -> Result<Simulated, Failure> {
     Ok(Simulated {
         samples: shown.len(),
         noise: !args.no_noise,
+        capacity,
+        overflows: exact.iter().filter(|o| o.iter().flat_map(|t| &t.data).any(|v| v.abs() > capacity)).count(),
         against_exact: Comparison::of(&shown, &exact),
         against_model: reference.as_ref().map(|r| Comparison::of(&shown, r)),
         correct: correct(&shown),
         model_correct: reference.as_deref().and_then(correct),
     })
+}
+
+/// Half the modulus of level 0 over its scale: a larger output wraps around.
+fn capacity(program: &Program) -> Result<f64, Failure> {
+    let parameters = Parameters::check(program.parameters.clone())?;
+    let log2_scale = parameters.scale(Level(0)).log2();
+    Ok(libm::exp2(parameters.log_q(Level(0)) - log2_scale - 1.0))
 }
 
 /// Samples in parallel, with a progress bar on a terminal.
@@ -127,6 +143,14 @@ impl Simulated {
             format!("{} inputs, {}\n", self.samples, if self.noise { "with simulated noise" } else { "without noise" });
         if self.noise {
             out.push_str(&line("against the program without noise", &self.against_exact));
+        }
+        if self.overflows > 0 {
+            let (count, of) = (self.overflows, self.samples);
+            out.push_str(&format!(
+                "  warning: {count} of {of} inputs have outputs beyond {:.3e}, which the parameters do not hold; compile \
+                 with --calibrate on inputs like these\n",
+                self.capacity
+            ));
         }
         if let Some(c) = &self.against_model {
             out.push_str(&line("against the original model", c));

@@ -39,6 +39,7 @@ fn a_hand_written_network_needs_no_calibration() {
         assert!(report.lines().any(|line| line.starts_with(layer)), "no row for {layer} in\n{report}");
     }
     assert!(report.contains("depth      3 before rewriting, 3 after, 3 packed"), "{report}");
+    assert!(report.contains("warning    without calibration data"), "{report}");
     let json: serde_json::Value = serde_json::from_str(&folder.hec("compile squares.hel -o again.hec --json")).unwrap();
     assert_eq!(json["depth"]["packed"], 3);
     assert_eq!(folder.read("out.hec"), folder.read("again.hec"));

@@ -7,6 +7,7 @@
 mod compile;
 mod failures;
 mod folder;
+mod mutations;
 mod networks;
 mod restart;
 mod show;

@@ -1,6 +1,7 @@
 //! `hec check`, `hec report`, `hec simulate`.
 
 use crate::Folder;
+use crate::failures::npy;
 use crate::networks::{SQUARES, unknown_operators};
 use serde_json::Value;
 
@@ -81,9 +82,19 @@ fn a_simulation_compares_with_the_model_and_the_labels() {
 #[test]
 fn a_simulation_of_a_text_network() {
     let folder = Folder::new("simulate-text");
-    folder.write("squares.hel", SQUARES).write("x.npy", crate::failures::npy("1, 4", &[0.5, -1.0, 0.25, 1.0]));
+    folder.write("squares.hel", SQUARES).write("x.npy", npy("1, 4", &[0.5, -1.0, 0.25, 1.0]));
     folder.hec("compile squares.hel");
     let json = folder.hec("simulate squares.hec --input x.npy --against squares.hel --no-noise --json");
     let json: Value = serde_json::from_str(&json).unwrap();
     assert!(json["against_model"]["log2_max"].is_null() || json["against_model"]["log2_max"].as_f64().unwrap() < -40.0);
+}
+
+#[test]
+fn a_simulation_tells_of_outputs_that_the_parameters_do_not_hold() {
+    let folder = Folder::new("simulate-overflow");
+    folder.write("squares.hel", SQUARES).write("x.npy", npy("2, 4", &[1.0, 1.0, 1.0, 1.0, 1e4, 1e4, 1e4, 1e4]));
+    folder.hec("compile squares.hel");
+    assert!(folder.hec("simulate squares.hec --input x.npy").contains("warning: 1 of 2 inputs"));
+    folder.hec("compile squares.hel --calibrate x.npy");
+    assert!(!folder.hec("simulate squares.hec --input x.npy").contains("warning"));
 }
