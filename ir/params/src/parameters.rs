@@ -89,7 +89,7 @@ impl Parameters {
         if special < digit - 6.0 {
             return Err(ParametersError::SpecialTooSmall { special, digit });
         }
-        let security = security_of(l);
+        let security = l.security();
         if !l.insecure_toy && !security.is_secure() {
             return Err(ParametersError::Insecure {
                 log_qp: security.log_qp,
@@ -154,16 +154,19 @@ impl Parameters {
 
     /// The security line.
     pub fn security(&self) -> SecurityReport {
-        security_of(&self.literal)
+        self.literal.security()
     }
 }
 
-fn security_of(l: &ParametersLiteral) -> SecurityReport {
-    SecurityReport {
-        log_n: l.log_n,
-        log_qp: log2_product(l.levels.iter().flatten().chain(&l.special)),
-        max_log_qp: max_log_qp(l.log_n),
-        insecure_toy: l.insecure_toy,
+impl ParametersLiteral {
+    /// What the security of such a set would rest on, checked or not.
+    pub fn security(&self) -> SecurityReport {
+        SecurityReport {
+            log_n: self.log_n,
+            log_qp: log2_product(self.levels.iter().flatten().chain(&self.special)),
+            max_log_qp: max_log_qp(self.log_n),
+            insecure_toy: self.insecure_toy,
+        }
     }
 }
 

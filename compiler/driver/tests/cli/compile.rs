@@ -77,5 +77,6 @@ fn toy_parameters_need_a_flag_and_say_what_they_are() {
     assert!(inside.contains("INSECURE"), "the program's file does not say INSECURE");
     let client: serde_json::Value = serde_json::from_str(&folder.text("squares.client.json")).unwrap();
     assert_eq!(client["client"]["parameters"]["insecure_toy"], true);
+    assert!(client["security"].as_str().is_some_and(|line| line.contains("INSECURE")));
     assert!(folder.hec("compile squares.hel --ring 12 --insecure-toy --emit schedule").contains("insecure_toy"));
 }

@@ -47,6 +47,8 @@ pub struct ClientOutput {
 #[serde(deny_unknown_fields)]
 struct Stored {
     format: u32,
+    /// The security line of the parameters, for people: what is below 128 bits says INSECURE.
+    security: String,
     checksum: String,
     client: ClientFile,
 }
@@ -96,7 +98,8 @@ impl ClientFile {
     /// # Errors
     /// When a number is not finite.
     pub fn to_json(&self) -> Result<String, ArtifactError> {
-        let stored = Stored { format: FORMAT, checksum: self.checksum()?, client: self.clone() };
+        let (security, checksum) = (self.parameters.security().to_string(), self.checksum()?);
+        let stored = Stored { format: FORMAT, security, checksum, client: self.clone() };
         Ok(serde_json::to_string_pretty(&stored)? + "\n")
     }
 
@@ -106,11 +109,14 @@ impl ClientFile {
     /// As [`ClientFile::read`].
     pub fn from_json(json: &[u8]) -> Result<Self, ArtifactError> {
         check_format(json)?;
-        let Stored { checksum, client, .. } = serde_json::from_slice(json)?;
+        let Stored { security, checksum, client, .. } = serde_json::from_slice(json)?;
         if client.checksum()? != checksum {
             return Err(ArtifactError::Checksum);
         }
         client.verify()?;
+        if client.parameters.security().to_string() != security {
+            return Err(ArtifactError::Client("the security line is not that of its parameters".to_owned()));
+        }
         Ok(client)
     }
 

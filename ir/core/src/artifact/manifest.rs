@@ -19,6 +19,8 @@ pub struct Manifest {
     pub name: String,
     /// Version of hec that compiled it.
     pub hec: String,
+    /// The security line of the parameters, for people: what is below 128 bits says INSECURE.
+    pub security: String,
     /// Hash of the parameters, see [`fingerprint`].
     pub fingerprint: String,
     /// SHA-256 over the text of the program and its constants; keys, requests and results name it.
@@ -72,6 +74,7 @@ impl Manifest {
             format: FORMAT,
             name: program.name.clone(),
             hec: env!("CARGO_PKG_VERSION").to_owned(),
+            security: program.parameters.security().to_string(),
             fingerprint: fingerprint(&program.parameters)?,
             program_id: program_id(text, constants),
             inputs: inputs.collect(),
