@@ -31,7 +31,7 @@ impl ParametersLiteral {
     pub fn new(request: &ChainRequest) -> Result<Self, ParametersError> {
         let ChainRequest { log_n, depth, scale_bits, base_bits, digit_size, insecure_toy } = *request;
         let mut taken = Vec::new();
-        let top_scale = Scale(scale_bits.exp2());
+        let top_scale = Scale(libm::exp2(scale_bits));
         let mut scale = top_scale.0;
         let mut levels = Vec::new();
         for _ in 0..depth.0 {
@@ -39,7 +39,7 @@ impl ParametersLiteral {
             scale *= scale / group.iter().fold(1.0, |q, &p| q * p as f64);
             levels.push(group);
         }
-        levels.push(prime_group(base_bits.exp2(), log_n, &mut taken)?);
+        levels.push(prime_group(libm::exp2(base_bits), log_n, &mut taken)?);
         levels.reverse();
         let primes: Vec<u64> = levels.iter().flatten().copied().collect();
         let digit = primes.chunks(digit_size.max(1)).map(log2_product).fold(0.0, f64::max);
@@ -65,12 +65,12 @@ impl ParametersLiteral {
 
 /// The fewest primes whose product is near `target`.
 fn prime_group(target: f64, log_n: LogN, taken: &mut Vec<u64>) -> Result<Vec<u64>, ParametersError> {
-    let count = (target.log2() / 49.9).ceil().max(1.0);
+    let count = (libm::log2(target) / 49.9).ceil().max(1.0);
     let mut rest = target;
     let mut group = Vec::new();
     for left in (1..=count as u32).rev() {
-        let each = rest.powf(1.0 / f64::from(left));
-        let p = nearest_ntt_prime(each, log_n, taken).ok_or(ParametersError::NoPrime(each.log2()))?;
+        let each = libm::pow(rest, 1.0 / f64::from(left));
+        let p = nearest_ntt_prime(each, log_n, taken).ok_or(ParametersError::NoPrime(libm::log2(each)))?;
         taken.push(p);
         rest /= p as f64;
         group.push(p);
@@ -82,10 +82,10 @@ fn prime_group(target: f64, log_n: LogN, taken: &mut Vec<u64>) -> Result<Vec<u64
 fn special_primes(bits: f64, log_n: LogN, taken: &mut Vec<u64>) -> Result<Vec<u64>, ParametersError> {
     let count = (bits / 49.9).ceil().max(1.0);
     // Half a bit of reserve covers primes that lie a little below their target.
-    let each = ((bits + 0.5) / count).min(49.99).exp2();
+    let each = libm::exp2(((bits + 0.5) / count).min(49.99));
     (0..count as u32)
         .map(|_| {
-            let p = nearest_ntt_prime(each, log_n, taken).ok_or(ParametersError::NoPrime(each.log2()))?;
+            let p = nearest_ntt_prime(each, log_n, taken).ok_or(ParametersError::NoPrime(libm::log2(each)))?;
             taken.push(p);
             Ok(p)
         })

@@ -50,7 +50,7 @@ pub struct Scale(pub f64);
 impl Scale {
     /// log2 of the scale.
     pub fn log2(self) -> f64 {
-        self.0.log2()
+        libm::log2(self.0)
     }
 }
 
