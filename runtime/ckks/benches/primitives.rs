@@ -1,0 +1,303 @@
+//! What the primitives take at the parameter sets that other libraries are measured at, on one and two threads.
+//!
+//! `cargo bench -p hec-ckks --bench primitives -- [--json] [--threads 1,2] [--only OP] [--digit SIZE] [SET..]`. Runs on different numbers of
+//! threads alternate, so that both see the same machine. Operations are named as in scripts for other libraries, so
+//! that lines can be joined; `linear_16` is 16 rotations of one ciphertext summed with plaintext products.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hec_ckks::{
+    Ciphertext, Context, DiagonalValues, EncodedDiagonals, Encoder, EvaluationKeys, Evaluator, KeyRequest, LinearPlan,
+    LinearTerm, MemoryBudget, Plaintext, SecretKey, Stored,
+};
+use hec_params::{ChainRequest, Depth, Level, LogN, Parameters, ParametersLiteral, Rotation};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use rayon::ThreadPool;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A chain of `depth` + 1 primes; `digit_size` is the fastest that 128-bit security leaves room for.
+struct Set {
+    name: &'static str,
+    log_n: u32,
+    depth: u32,
+    scale_bits: f64,
+    digit_size: usize,
+}
+
+const SETS: [Set; 4] = [
+    Set { name: "n13_d2", log_n: 13, depth: 2, scale_bits: 40.0, digit_size: 1 },
+    Set { name: "n14_d7", log_n: 14, depth: 7, scale_bits: 40.0, digit_size: 2 },
+    Set { name: "n15_d14_s45", log_n: 15, depth: 14, scale_bits: 45.0, digit_size: 4 },
+    Set { name: "n16_d28_s45", log_n: 16, depth: 28, scale_bits: 45.0, digit_size: 8 },
+];
+
+/// Repetitions of one measurement end after this time, or when there are enough.
+const PATIENCE: Duration = Duration::from_millis(1500);
+const ENOUGH: usize = 41;
+/// Rows and columns of the matrix that is multiplied with an encrypted vector.
+const MATRIX: usize = 512;
+/// Encoded diagonals that take more than this are kept as integers.
+const RESIDUE_BYTES: usize = 512 << 20;
+
+fn main() -> Outcome<()> {
+    let mut options = Options { json: false, threads: vec![1, 2], digit_size: None, only: None, sets: Vec::new() };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        match argument.as_str() {
+            // Cargo adds it.
+            "--bench" => {}
+            "--json" => options.json = true,
+            "--threads" => options.threads = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            "--only" => options.only = Some(value()?),
+            "--digit" => options.digit_size = Some(value()?.parse()?),
+            name => options.sets.push(name.to_owned()),
+        }
+    }
+    let known = |name: &String| SETS.iter().any(|set| set.name == name);
+    if let Some(name) = options.sets.iter().find(|name| !known(name)) {
+        return Err(format!("no parameter set {name}; there are {:?}", SETS.map(|set| set.name)).into());
+    }
+    let sets = SETS.iter().filter(|set| options.sets.is_empty() || options.sets.iter().any(|name| name == set.name));
+    for set in sets {
+        run(set, &options)?;
+    }
+    Ok(())
+}
+
+struct Options {
+    json: bool,
+    threads: Vec<usize>,
+    digit_size: Option<usize>,
+    /// One operation; the others run once.
+    only: Option<String>,
+    sets: Vec<String>,
+}
+
+/// Measures and prints.
+struct Meter {
+    set: &'static str,
+    json: bool,
+    only: Option<String>,
+    pools: Vec<ThreadPool>,
+}
+
+impl Meter {
+    /// Time `work` on each pool in turn; the result of the last run.
+    fn time<T: Send>(&self, op: &str, work: impl Fn() -> Outcome<T> + Sync) -> Outcome<T> {
+        self.time_at_most(ENOUGH, op, work)
+    }
+
+    fn time_at_most<T: Send>(&self, reps: usize, op: &str, work: impl Fn() -> Outcome<T> + Sync) -> Outcome<T> {
+        let mut last = self.pools[0].install(&work)?;
+        if self.only.as_ref().is_some_and(|only| only != op) {
+            return Ok(last);
+        }
+        let mut times = vec![(Vec::new(), Vec::new()); self.pools.len()];
+        let start = Instant::now();
+        while times[0].0.len() < reps && (times[0].0.len() < 3 || start.elapsed() < PATIENCE) {
+            for (pool, (wall, cpu)) in self.pools.iter().zip(&mut times) {
+                let timed = || {
+                    let (start, start_cpu) = (Instant::now(), thread_cpu_ms());
+                    let result = work();
+                    (result, start.elapsed().as_secs_f64() * 1e3, thread_cpu_ms() - start_cpu)
+                };
+                let (result, wall_ms, cpu_ms) = pool.install(timed);
+                last = result?;
+                wall.push(wall_ms);
+                cpu.push(cpu_ms);
+            }
+        }
+        let mut row = format!("{:<12} {op:<24}", self.set);
+        for (pool, (wall, cpu)) in self.pools.iter().zip(&mut times) {
+            let ((min, median), (cpu_min, cpu)) = (min_median(wall), min_median(cpu));
+            row += &format!(" {min:>9.3} {median:>9.3} {cpu:>9.3}");
+            if self.json {
+                let (set, threads, n) = (self.set, pool.current_num_threads(), wall.len());
+                let cpu = format!(r#""main_thread_ms":{cpu:.4},"main_thread_min_ms":{cpu_min:.4}"#);
+                println!(
+                    r#"{{"peer":"hec","set":"{set}","op":"{op}","threads":{threads},"median_ms":{median:.4},"min_ms":{min:.4},{cpu},"n":{n}}}"#
+                );
+            }
+        }
+        if !self.json {
+            println!("{row}");
+        }
+        Ok(last)
+    }
+
+    fn size(&self, op: &str, bytes: usize) {
+        let mb = bytes as f64 / f64::from(1 << 20);
+        if self.json {
+            println!(r#"{{"peer":"hec","set":"{}","op":"{op}","mb":{mb:.2}}}"#, self.set);
+        } else {
+            println!("{:<12} {op:<24} {mb:>10.2} MiB", self.set);
+        }
+    }
+}
+
+fn min_median(times: &mut [f64]) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    (times[0], times[times.len() / 2])
+}
+
+/// What this thread has run so far: on a machine with other work, the truth about one thread.
+fn thread_cpu_ms() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 * 1e-6
+}
+
+/// One client and one server.
+struct Parties {
+    context: Arc<Context>,
+    encoder: Encoder,
+    secret: SecretKey,
+    top: Level,
+    /// Slot values of modulus at most 1.
+    values: Vec<f64>,
+}
+
+impl Parties {
+    fn rng(&self) -> ChaCha20Rng {
+        ChaCha20Rng::from_seed([7; 32])
+    }
+
+    fn encode(&self) -> Outcome<Plaintext> {
+        Ok(self.encoder.encode(&self.values, self.top, self.context.scale(self.top)?)?)
+    }
+
+    fn encrypt(&self, plaintext: &Plaintext) -> Outcome<Ciphertext> {
+        Ok(self.secret.encrypt(&self.context, plaintext, &mut self.rng())?.expand(&self.context)?)
+    }
+
+    fn keys(&self, request: &KeyRequest) -> Outcome<EvaluationKeys> {
+        Ok(EvaluationKeys::generate(&self.context, &self.secret, request, &mut self.rng())?)
+    }
+
+    fn evaluator(&self, request: &KeyRequest) -> Outcome<Evaluator> {
+        Ok(Evaluator::new(&self.context, &Arc::new(self.keys(request)?))?)
+    }
+}
+
+fn run(set: &'static Set, options: &Options) -> Outcome<()> {
+    let parameters = Parameters::check(ParametersLiteral::new(&ChainRequest {
+        log_n: LogN(set.log_n),
+        depth: Depth(set.depth),
+        scale_bits: set.scale_bits,
+        base_bits: (set.scale_bits + 9.0).min(49.0),
+        digit_size: options.digit_size.unwrap_or(set.digit_size),
+        insecure_toy: false,
+    })?)?;
+    let pool = |&threads: &usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pools = options.threads.iter().map(pool).collect::<Result<_, _>>()?;
+    let meter = Meter { set: set.name, json: options.json, only: options.only.clone(), pools };
+    if !options.json {
+        let special = parameters.special().len();
+        println!("{}: {}, digit size {}, {special} special", set.name, parameters.security(), parameters.digit_size());
+        let columns =
+            options.threads.iter().map(|n| format!(" {:>9} {:>9} {:>9}", format!("min ms x{n}"), "median", "cpu"));
+        println!("{:<37}{}", "", columns.collect::<String>());
+    }
+    let context = Context::new(parameters)?;
+    let slots = context.parameters().slots().0;
+    let parties = Parties {
+        encoder: Encoder::new(&context),
+        secret: SecretKey::generate(&context, &mut ChaCha20Rng::from_seed([1; 32])),
+        top: context.parameters().top_level(),
+        values: (0..slots).map(|i| (i as f64).sin()).collect(),
+        context,
+    };
+    client(&meter, &parties)?;
+    server(&meter, &parties)?;
+    if options.only.as_ref().is_none_or(|only| only.starts_with("matvec")) { matrix(&meter, &parties) } else { Ok(()) }
+}
+
+fn client(meter: &Meter, parties: &Parties) -> Outcome<()> {
+    let Parties { context, encoder, secret, top, .. } = parties;
+    let relinearize = KeyRequest { relinearize: Some(*top), ..KeyRequest::default() };
+    let key = meter.time("keygen_relin", || parties.keys(&relinearize))?;
+    meter.size("relin_key_size", key.to_bytes(context, &[0; 32])?.len());
+    meter.size("relin_key_memory", key.bytes(context));
+    let mut rotations = KeyRequest::default();
+    (1..=16).for_each(|r| rotations.rotation(Rotation(r), *top));
+    meter.time_at_most(3, "keygen_16_rot", || parties.keys(&rotations))?;
+    let plaintext = meter.time("encode", || parties.encode())?;
+    meter.time("encrypt", || Ok(secret.encrypt(context, &plaintext, &mut parties.rng())?))?;
+    let ciphertext = meter.time("encrypt_expand", || parties.encrypt(&plaintext))?;
+    meter.time("decrypt_decode", || Ok(encoder.decode(&secret.decrypt(context, &ciphertext)?)?))?;
+    Ok(())
+}
+
+fn server(meter: &Meter, parties: &Parties) -> Outcome<()> {
+    let top = parties.top;
+    let mut request = KeyRequest { relinearize: Some(top), ..KeyRequest::default() };
+    (1..=16).for_each(|r| request.rotation(Rotation(r), top));
+    let evaluator = &parties.evaluator(&request)?;
+    let plaintext = parties.encode()?;
+    let x = &parties.encrypt(&plaintext)?;
+    meter.time("add_ct_ct", || Ok(evaluator.add(x, x)?))?;
+    meter.time("mul_ct_pt", || Ok(evaluator.mul_plain(x, &plaintext)?))?;
+    let product = &meter.time("mul_ct_ct_norelin", || Ok(evaluator.multiply(x, x)?))?;
+    meter.time("relinearize", || Ok(evaluator.relinearize(product)?))?;
+    meter.time("mul_ct_ct_relin", || Ok(evaluator.relinearize(&evaluator.multiply(x, x)?)?))?;
+    meter.time("square_relin", || Ok(evaluator.relinearize(&evaluator.square(x)?)?))?;
+    meter.time("relinearize_rescale", || Ok(evaluator.relinearize_rescale(product)?))?;
+    let relinearized = evaluator.relinearize(product)?;
+    meter.time("rescale", || Ok(evaluator.rescale(&relinearized)?))?;
+    meter.time("rotate", || Ok(evaluator.rotate(x, Rotation(1))?))?;
+    meter.time("decompose", || Ok(evaluator.decompose(x)?))?;
+    let hoisted = || {
+        let digits = evaluator.decompose(x)?;
+        (1..=16).map(|r| Ok(evaluator.rotate_decomposed(&digits, Rotation(r))?)).collect::<Outcome<Vec<_>>>()
+    };
+    meter.time("hoisted_16_rot", hoisted)?;
+    let term =
+        |r: u32| LinearTerm { output: 0, input: 0, giant: Rotation(0), baby: Rotation(r), diagonal: r as usize - 1 };
+    let plan = LinearPlan { inputs: 1, outputs: 1, terms: (1..=16).map(term).collect() };
+    let diagonals = EncodedDiagonals::residues(&parties.encoder, top, 16, |_| Cow::Borrowed(&parties.values))?;
+    meter.time("linear_16", || Ok(evaluator.linear(&plan, &[x], &diagonals, MemoryBudget::default())?))?;
+    Ok(())
+}
+
+/// A dense matrix times an encrypted vector, which fills all slots by repetition: every diagonal, by baby steps of
+/// one and giant steps of `BABIES`.
+fn matrix(meter: &Meter, parties: &Parties) -> Outcome<()> {
+    const BABIES: usize = 32;
+    let top = parties.top;
+    let term = |d: usize| LinearTerm {
+        output: 0,
+        input: 0,
+        giant: Rotation((d / BABIES * BABIES) as u32),
+        baby: Rotation((d % BABIES) as u32),
+        diagonal: d,
+    };
+    let plan = LinearPlan { inputs: 1, outputs: 1, terms: (0..MATRIX).map(term).collect() };
+    let mut request = KeyRequest::default();
+    plan.request_keys(top, &mut request);
+    let evaluator = &parties.evaluator(&request)?;
+    let x = &parties.encrypt(&parties.encode()?)?;
+    let slots = parties.values.len();
+    let diagonal = |d: usize| -> Cow<'static, [f64]> {
+        (0..slots).map(|i| ((i % MATRIX * 31 + d * 17) as f64).cos()).collect::<Vec<_>>().into()
+    };
+    let linear =
+        |diagonals: &dyn hec_ckks::Diagonals| Ok(evaluator.linear(&plan, &[x], diagonals, MemoryBudget::default())?);
+    let literal = parties.context.parameters().literal();
+    let primes = literal.levels.iter().flatten().count() + literal.special.len();
+    if MATRIX * primes * parties.context.degree() * size_of::<f64>() <= RESIDUE_BYTES {
+        let residues = EncodedDiagonals::residues(&parties.encoder, top, MATRIX, diagonal)?;
+        meter.time("matvec_512_residues", || linear(&residues))?;
+    }
+    let integers = EncodedDiagonals::integers(&parties.encoder, top, MATRIX, diagonal)?;
+    meter.time("matvec_512_integers", || linear(&integers))?;
+    if slots <= 1 << 13 {
+        let values: Vec<_> = (0..MATRIX).map(diagonal).collect();
+        let encoded_at_use = DiagonalValues::new(MATRIX, |d| Cow::Borrowed(&values[d]));
+        meter.time("matvec_512_values", || linear(&encoded_at_use))?;
+    }
+    Ok(())
+}
