@@ -72,6 +72,10 @@ impl Residues for Bound {
         assert!(a < 2f64.powi(52), "a factor's operand is {a} = {}p", a / m.p);
         m.p * (0.5 + a * 0.75 * 2f64.powi(-53))
     }
+    fn mul_once(self, m: &Field<f64>, a: f64, _: Factor<f64>) -> f64 {
+        assert!(a < 2f64.powi(52), "a factor's operand is {a} = {}p", a / m.p);
+        m.p * (0.5 + a * 2f64.powi(-53))
+    }
     fn mul_mod(self, m: &Field<f64>, a: f64, b: f64) -> f64 {
         assert!(a / m.p * b < 2f64.powi(51), "a product of {a} and {b}");
         m.p * (0.5 + a / m.p * b * 2f64.powi(-52))

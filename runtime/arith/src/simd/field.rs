@@ -54,6 +54,13 @@ pub(crate) trait Residues: Simd {
         self.add(self.neg_mul_add(q, m.p, h), l)
     }
 
+    /// a·w for a factor that serves one vector, without its quotient: a multiplication fewer, a longer chain.
+    /// As `mul_factor`, with p·u < 1/8 for ε.
+    #[inline(always)]
+    fn mul_once(self, m: &Field<Self::Vector>, a: Self::Vector, f: Factor<Self::Vector>) -> Self::Vector {
+        self.mul_mod(m, a, f.w)
+    }
+
     /// a·b. Takes |a| ≤ A·p, |b| ≤ B·p with A·B < 2; gives (1/2 + A·B/4)·p, since a·b and 1/p are each within u of true.
     #[inline(always)]
     fn mul_mod(self, m: &Field<Self::Vector>, a: Self::Vector, b: Self::Vector) -> Self::Vector {
