@@ -3,143 +3,181 @@
 //! All three divisions of the scheme are one operation, x ↦ round(x / T) for the product T of the last limbs:
 //! rescale (T = the primes of the level), mod_down (T = P) and both merged (T = primes of the level times P), which
 //! rounds once instead of twice.
+//!
+//! Limbs are computed in *groups*: a group reads its sources once, and what it makes on the way stays in cache. Groups
+//! are what threads share out.
 
-use hec_arith::{ArithError, BaseConverter};
+use std::ops::{Deref, Range};
+
+use hec_arith::{ArithError, BaseConverter, Modulus};
 use rayon::prelude::*;
 
 use crate::Context;
 use crate::limb::Limb;
-use crate::poly::{Basis, Poly, each_limb, is_worth_threads};
+use crate::poly::{Basis, PARALLEL_RESIDUES, Poly, each_limb};
 
-/// Coefficients that one task converts: small enough that a column of limbs stays in cache.
-const COLUMN: usize = 2048;
+/// Limbs of a group: more of them share the first half of a base conversion, fewer fit a cache and more threads.
+const GROUP: usize = 4;
+
+/// Consecutive groups of nearly equal length that end at every bound.
+pub(crate) fn groups(bounds: &[usize]) -> Vec<Range<usize>> {
+    let between = bounds.windows(2).map(|bounds| (bounds[0], bounds[1] - bounds[0]));
+    let split = |(start, len): (usize, usize)| {
+        let count = len.div_ceil(GROUP);
+        (0..count).map(move |i| start + i * len / count..start + (i + 1) * len / count)
+    };
+    between.flat_map(split).collect()
+}
+
+/// The results of `task` for 0..count, each of which works on `residues`: in parallel where that pays.
+pub(crate) fn map_tasks<T: Send>(count: usize, residues: usize, task: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+    if count * residues >= PARALLEL_RESIDUES {
+        (0..count).into_par_iter().map(task).collect()
+    } else {
+        (0..count).map(task).collect()
+    }
+}
 
 /// Divides by the product of the last limbs and rounds.
 #[derive(Debug)]
 pub(crate) struct TailDivider {
     keep: usize,
-    converter: BaseConverter,
+    /// The groups of the kept limbs, and the conversion from the tail to each.
+    groups: Vec<(Range<usize>, BaseConverter)>,
     /// Minus the inverse of the tail's product modulo each kept prime.
     minus_inverses: Vec<f64>,
 }
 
 impl TailDivider {
-    pub fn new(kept: &[u64], tail: &[u64]) -> Result<Self, ArithError> {
-        let minus_inverses = kept
-            .iter()
-            .map(|&q| {
-                let m = hec_arith::Modulus::new(q);
-                -m.inv(tail.iter().fold(m.reduce_u64(1), |product, &p| m.mul(product, m.reduce_u64(p))))
-            })
-            .collect();
-        Ok(TailDivider { keep: kept.len(), converter: BaseConverter::new(tail, kept)?, minus_inverses })
+    /// For the kept limbs of the first of `groups`.
+    pub fn new(kept: &[u64], tail: &[u64], groups: &[Range<usize>]) -> Result<Self, ArithError> {
+        let minus_inverse = |&q: &u64| {
+            let m = Modulus::new(q);
+            -m.inv(tail.iter().fold(m.reduce_u64(1), |product, &p| m.mul(product, m.reduce_u64(p))))
+        };
+        let converter = |group: &Range<usize>| Ok((group.clone(), BaseConverter::new(tail, &kept[group.clone()])?));
+        let groups = groups.iter().filter(|group| group.end <= kept.len());
+        Ok(TailDivider {
+            keep: kept.len(),
+            groups: groups.map(converter).collect::<Result<_, _>>()?,
+            minus_inverses: kept.iter().map(minus_inverse).collect(),
+        })
     }
 
-    /// round(x / T) from limbs in evaluation order, `tables` naming the primes of all of them.
-    pub fn divide(&self, context: &Context, basis: Basis, limbs: &[&[f64]]) -> Poly {
+    /// Number of groups of kept limbs.
+    pub fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The basis of results.
+    pub fn basis(&self) -> Basis {
+        Basis { q: self.keep, special: false }
+    }
+
+    /// round(x / T) from limbs in evaluation order, `basis` naming the primes of all of them.
+    pub fn divide<L>(&self, context: &Context, basis: Basis, limbs: &[L]) -> Poly
+    where
+        L: Deref<Target = [f64]> + Sync,
+    {
         let mut tail: Vec<Limb> = limbs[self.keep..].iter().map(|limb| context.pool().copy(limb)).collect();
         each_limb(&mut tail, |k, limb| context.table(basis, self.keep + k).inverse(limb));
-        let mut out = Poly::any(context, Basis { q: self.keep, special: false });
-        let tail: Vec<&[f64]> = tail.iter().map(|limb| &limb[..]).collect();
-        convert(&self.converter, &tail, out.limbs_mut());
-        out.for_each_limb(context, |k, table, limb| {
-            table.forward(limb);
-            hec_arith::sub_mul_scalar_assign(table.modulus(), limb, limbs[k], self.minus_inverses[k]);
+        let divided = map_tasks(self.groups.len(), GROUP * context.degree(), |g| {
+            self.divide_group(context, g, &tail, &limbs[self.groups[g].0.clone()])
         });
+        Poly::from_limbs(self.basis(), divided.into_iter().flatten().collect())
+    }
+
+    /// One group of the result, from the tail in coefficient order and the group's limbs in evaluation order.
+    pub fn divide_group<L: Deref<Target = [f64]>>(
+        &self,
+        context: &Context,
+        g: usize,
+        tail: &[Limb],
+        limbs: &[L],
+    ) -> Vec<Limb> {
+        let (group, converter) = &self.groups[g];
+        let mut out = convert(context, converter, tail, group.len());
+        for ((k, out), limb) in group.clone().zip(&mut out).zip(limbs) {
+            let table = context.table(self.basis(), k);
+            table.forward(out);
+            hec_arith::sub_mul_scalar_assign(table.modulus(), out, limb, self.minus_inverses[k]);
+        }
         out
     }
 }
 
-/// Base conversion by columns of coefficients, in parallel where that pays.
-pub(crate) fn convert(converter: &BaseConverter, from: &[&[f64]], to: &mut [Limb]) {
-    let n = from.first().map_or(0, |limb| limb.len());
-    let width = COLUMN.min(n);
-    let is_worth_threads = is_worth_threads(to);
-    let mut columns: Vec<Vec<&mut [f64]>> = (0..n / width.max(1)).map(|_| Vec::with_capacity(to.len())).collect();
-    for limb in to {
-        for (column, part) in columns.iter_mut().zip(limb.chunks_exact_mut(width)) {
-            column.push(part);
-        }
-    }
-    let run = |(i, mut column): (usize, Vec<&mut [f64]>)| {
-        let source: Vec<&[f64]> = from.iter().map(|limb| &limb[i * width..(i + 1) * width]).collect();
-        converter.convert(&source, &mut column);
-    };
-    if is_worth_threads {
-        columns.into_par_iter().enumerate().for_each(run);
-    } else {
-        columns.into_iter().enumerate().for_each(run);
-    }
+fn convert(context: &Context, converter: &BaseConverter, from: &[Limb], targets: usize) -> Vec<Limb> {
+    let from: Vec<&[f64]> = from.iter().map(|limb| &limb[..]).collect();
+    let mut to: Vec<Limb> = (0..targets).map(|_| context.pool().any()).collect();
+    converter.convert(&from, &mut to.iter_mut().map(|limb| &mut limb[..]).collect::<Vec<_>>());
+    to
 }
 
 /// One digit at one level: which limbs are its own, and the way up to all the others.
 #[derive(Debug)]
 pub(crate) struct DigitUp {
-    start: usize,
-    end: usize,
-    converter: BaseConverter,
+    own: Range<usize>,
+    /// For each group the conversion to those of its limbs that are not the digit's own.
+    groups: Vec<Option<BaseConverter>>,
 }
 
 impl DigitUp {
-    pub fn new(q: &[u64], special: &[u64], start: usize, end: usize) -> Result<Self, ArithError> {
-        let others: Vec<u64> = q[..start].iter().chain(&q[end..]).chain(special).copied().collect();
-        Ok(DigitUp { start, end, converter: BaseConverter::new(&q[start..end], &others)? })
+    /// The digit of the limbs `own` among all `primes` of QP.
+    pub fn new(primes: &[u64], own: Range<usize>, groups: &[Range<usize>]) -> Result<Self, ArithError> {
+        let converter = |group: &Range<usize>| {
+            let targets: Vec<u64> = group.clone().filter(|k| !own.contains(k)).map(|k| primes[k]).collect();
+            if targets.is_empty() { Ok(None) } else { BaseConverter::new(&primes[own.clone()], &targets).map(Some) }
+        };
+        Ok(DigitUp { groups: groups.iter().map(converter).collect::<Result<_, _>>()?, own: own.clone() })
     }
 }
 
-/// A polynomial decomposed into digits, each lifted to QP (Han, Ki 2020). A digit's own limbs are those of the
-/// polynomial itself and are not stored again.
-#[derive(Clone, Debug)]
-pub(crate) struct Digits {
+/// The limbs of one prime of every digit, in evaluation order. A digit's own limbs are those of the polynomial itself
+/// and are not stored again.
+pub(crate) type DigitLimbs = Vec<Option<Limb>>;
+
+/// A polynomial on its way up to QP, digit by digit (Han, Ki 2020): a group of limbs at a time, so that digits that
+/// are used once are never all in memory.
+#[derive(Debug)]
+pub(crate) struct Lift<'a> {
     basis: Basis,
-    digits: Vec<Digit>,
+    coefficients: Poly,
+    groups: &'a [Range<usize>],
+    ups: &'a [DigitUp],
 }
 
-#[derive(Clone, Debug)]
-struct Digit {
-    start: usize,
-    end: usize,
-    others: Vec<Limb>,
-}
-
-impl Digits {
-    /// mod_up: `poly` is at the level of `ups`, in evaluation order.
-    pub fn of(context: &Context, poly: &Poly, ups: &[DigitUp]) -> Self {
-        let q = poly.basis().q;
-        let basis = Basis { q, special: true };
+impl<'a> Lift<'a> {
+    /// `poly` is in evaluation order, the tables are those of its level.
+    pub fn new(context: &Context, poly: &Poly, (groups, ups): (&'a [Range<usize>], &'a [DigitUp])) -> Self {
         let mut coefficients = poly.clone();
         coefficients.inverse(context);
-        let lift = |up: &DigitUp| {
-            let own = up.end - up.start;
-            let mut others: Vec<Limb> = (own..context.limb_count(basis)).map(|_| context.pool().any()).collect();
-            let from: Vec<&[f64]> = (up.start..up.end).map(|k| coefficients.limb(k)).collect();
-            convert(&up.converter, &from, &mut others);
-            each_limb(&mut others, |i, limb| {
-                let k = if i < up.start { i } else { i + own };
-                context.table(basis, k).forward(limb);
-            });
-            Digit { start: up.start, end: up.end, others }
-        };
-        Digits { basis, digits: ups.par_iter().map(lift).collect() }
+        Lift { basis: Basis { q: poly.basis().q, special: true }, coefficients, groups, ups }
     }
 
-    pub fn basis(&self) -> Basis {
-        self.basis
+    /// mod_up to the primes of one group.
+    pub fn group(&self, context: &Context, g: usize) -> Vec<DigitLimbs> {
+        let group = self.groups[g].clone();
+        let mut limbs: Vec<DigitLimbs> = group.clone().map(|_| Vec::with_capacity(self.ups.len())).collect();
+        for up in self.ups {
+            let own = &self.coefficients.limbs()[up.own.clone()];
+            let others = group.clone().filter(|k| !up.own.contains(k)).count();
+            let converter = up.groups[g].as_ref();
+            let lifted = converter.map_or(Vec::new(), |converter| convert(context, converter, own, others));
+            let mut lifted = lifted.into_iter();
+            for (k, digits) in group.clone().zip(&mut limbs) {
+                let limb = if up.own.contains(&k) { None } else { lifted.next() };
+                digits.push(limb.map(|mut limb| {
+                    context.table(self.basis, k).forward(&mut limb);
+                    limb
+                }));
+            }
+        }
+        limbs
     }
 
-    pub fn bytes(&self) -> usize {
-        self.digits.iter().flat_map(|digit| &digit.others).map(|limb| size_of_val(&limb[..])).sum()
-    }
-
-    /// Limb `k` of every digit; `poly` is what was decomposed.
-    pub fn limbs<'a>(&'a self, poly: &'a Poly, k: usize) -> impl Iterator<Item = &'a [f64]> {
-        self.digits.iter().map(move |digit| {
-            let i = match k {
-                k if k < digit.start => k,
-                k if k < digit.end => return poly.limb(k),
-                k => k - (digit.end - digit.start),
-            };
-            &digit.others[i][..]
-        })
+    /// All groups, to be kept.
+    pub fn all(&self, context: &Context) -> Vec<DigitLimbs> {
+        let residues = GROUP * context.degree();
+        map_tasks(self.groups.len(), residues, |g| self.group(context, g)).into_iter().flatten().collect()
     }
 }

@@ -1,5 +1,6 @@
 //! All tables that depend on the parameters alone.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hec_arith::{Modulus, NttTable};
@@ -7,10 +8,10 @@ use hec_params::{Level, Parameters, Scale};
 use sha2::{Digest, Sha256};
 
 use crate::CkksError;
-use crate::basis::{DigitUp, TailDivider};
+use crate::basis::{DigitUp, TailDivider, groups};
 use crate::fft::SpecialFft;
-use crate::limb::Pool;
-use crate::poly::Basis;
+use crate::limb::{Limb, Pool};
+use crate::poly::{Basis, Poly};
 
 /// A parameter set with its transforms, base conversions and encoder tables; shared by everything else.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Context {
 
 #[derive(Debug)]
 struct LevelTables {
+    /// The limbs of QP in groups, none of which has both kept and dropped primes, or ciphertext and special ones.
+    groups: Vec<Range<usize>>,
     digits: Vec<DigitUp>,
     mod_down: TailDivider,
     /// Rescale, and rescale merged with mod_down; level 0 has neither.
@@ -123,8 +126,23 @@ impl Context {
         self.special_product[k]
     }
 
-    pub(crate) fn digits(&self, level: Level) -> &[DigitUp] {
-        &self.levels[level.index()].digits
+    /// Limb `k` in QP of P times a polynomial modulo ciphertext primes: 0 modulo the special primes.
+    pub(crate) fn times_special_product(&self, poly: Option<&Poly>, k: usize) -> Limb {
+        let Some(poly) = poly.filter(|poly| k < poly.basis().q) else { return self.pool.zero() };
+        let mut limb = self.pool.copy(poly.limb(k));
+        hec_arith::mul_scalar_assign(self.tables[k].modulus(), &mut limb, self.special_product[k]);
+        limb
+    }
+
+    /// The limbs of QP at a level in groups.
+    pub(crate) fn groups(&self, level: Level) -> &[Range<usize>] {
+        &self.levels[level.index()].groups
+    }
+
+    /// What mod_up needs.
+    pub(crate) fn lift_tables(&self, level: Level) -> (&[Range<usize>], &[DigitUp]) {
+        let tables = &self.levels[level.index()];
+        (&tables.groups, &tables.digits)
     }
 
     pub(crate) fn mod_down(&self, level: Level) -> &TailDivider {
@@ -153,19 +171,23 @@ impl LevelTables {
         let q: Vec<u64> = parameters.primes_at(level).collect();
         let special = parameters.special();
         let size = parameters.digit_size();
+        let primes: Vec<u64> = q.iter().chain(special).copied().collect();
+        let keep = level.below().map_or(0, |below| parameters.prime_count(below));
+        let groups = groups(&[0, keep, q.len(), primes.len()]);
         let digits = (0..q.len())
             .step_by(size)
-            .map(|start| DigitUp::new(&q, special, start, (start + size).min(q.len())))
+            .map(|start| DigitUp::new(&primes, start..(start + size).min(q.len()), &groups))
             .collect::<Result<_, _>>()?;
         let below = match level.below() {
             None => None,
-            Some(below) => {
-                let (kept, dropped) = q.split_at(parameters.prime_count(below));
-                let tail: Vec<u64> = dropped.iter().chain(special).copied().collect();
-                Some((TailDivider::new(kept, dropped)?, TailDivider::new(kept, &tail)?))
+            Some(_) => {
+                let kept = &q[..keep];
+                let rescale = TailDivider::new(kept, &q[keep..], &groups)?;
+                Some((rescale, TailDivider::new(kept, &primes[keep..], &groups)?))
             }
         };
-        Ok(LevelTables { digits, mod_down: TailDivider::new(&q, special)?, below })
+        let mod_down = TailDivider::new(&q, special, &groups)?;
+        Ok(LevelTables { groups, digits, mod_down, below })
     }
 }
 

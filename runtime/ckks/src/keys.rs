@@ -10,6 +10,7 @@ use rand_core::SeedableRng;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+use crate::limb::Limb;
 use crate::poly::{Poly, SecretPoly};
 use crate::random::new_seed;
 use crate::switching::SwitchingKey;
@@ -84,11 +85,11 @@ pub(crate) struct EvaluationKey {
 
 impl EvaluationKey {
     /// φ of a limb in evaluation order; a relinearization key changes nothing.
-    pub fn apply_automorphism(&self, from: &[f64], to: &mut [f64]) {
-        match &self.automorphism {
-            Some(automorphism) => automorphism.apply(from, to),
-            None => to.copy_from_slice(from),
-        }
+    pub fn image(&self, context: &Context, limb: Limb) -> Limb {
+        let Some(automorphism) = &self.automorphism else { return limb };
+        let mut out = context.pool().any();
+        automorphism.apply(&limb, &mut out);
+        out
     }
 }
 

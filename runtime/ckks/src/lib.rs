@@ -58,6 +58,7 @@ mod ciphertext;
 mod context;
 mod decrypt;
 mod diagonal;
+mod digits;
 mod encode;
 mod encrypt;
 mod error;
@@ -75,6 +76,7 @@ mod rescale;
 mod rotate;
 mod secret;
 mod statistics;
+mod switch;
 mod switching;
 mod transform;
 

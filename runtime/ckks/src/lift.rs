@@ -23,7 +23,7 @@ pub(crate) fn to_f64(context: &Context, poly: &Poly) -> Vec<f64> {
         let width = values.len();
         let range = c * COLUMN..c * COLUMN + width;
         let mut digits: Vec<Vec<f64>> = Vec::with_capacity(steps.len());
-        for (step, limb) in steps.iter().zip(&limbs) {
+        for (step, limb) in steps.iter().zip(limbs) {
             digits.push(step.digit(&digits, &limb[range.clone()]));
         }
         for (digit, m) in digits.iter().zip(&moduli).rev() {

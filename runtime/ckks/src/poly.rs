@@ -1,5 +1,7 @@
 //! A polynomial as residues: the one container of all data.
 
+use std::ops::Range;
+
 use hec_arith::NttTable;
 use rayon::prelude::*;
 use zeroize::Zeroize;
@@ -8,7 +10,7 @@ use crate::Context;
 use crate::limb::Limb;
 
 /// Below this many residues, starting threads costs more than it gains.
-const PARALLEL_RESIDUES: usize = 1 << 15;
+pub(crate) const PARALLEL_RESIDUES: usize = 1 << 15;
 
 /// Which primes a polynomial is held by: the first `q` ciphertext primes, then all special primes if `special`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,11 @@ impl Poly {
         Poly { basis, limbs: (0..context.limb_count(basis)).map(|_| context.pool().any()).collect() }
     }
 
+    /// From one limb a prime of the basis.
+    pub fn from_limbs(basis: Basis, limbs: Vec<Limb>) -> Self {
+        Poly { basis, limbs }
+    }
+
     /// Whether it belongs to this basis of these parameters, as far as its shape tells.
     pub fn fits(&self, context: &Context, basis: Basis) -> bool {
         self.basis == basis && self.degree() == context.degree()
@@ -56,12 +63,19 @@ impl Poly {
         &self.limbs[k]
     }
 
-    pub fn limbs(&self) -> Vec<&[f64]> {
-        self.limbs.iter().map(|limb| &limb[..]).collect()
+    pub fn limbs(&self) -> &[Limb] {
+        &self.limbs
     }
 
     pub fn limbs_mut(&mut self) -> &mut [Limb] {
         &mut self.limbs
+    }
+
+    /// The limbs split into these groups, which hold all of them in order.
+    pub fn limb_groups_mut(&mut self, groups: &[Range<usize>]) -> Vec<&mut [Limb]> {
+        let mut rest = &mut self.limbs[..];
+        let take = |group: &Range<usize>| rest.split_off_mut(..group.len()).unwrap_or_default();
+        groups.iter().map(take).collect()
     }
 
     /// A copy of the first `q` limbs.

@@ -2,7 +2,10 @@
 
 use hec_params::{Level, Scale};
 
-use crate::poly::{Poly, for_each_limb_pair};
+use crate::basis::TailDivider;
+use crate::digits::DigitSource;
+use crate::poly::Poly;
+use crate::switch::KeySwitch;
 use crate::{Ciphertext, CkksError, Evaluator, KeyName};
 
 impl Evaluator {
@@ -14,7 +17,7 @@ impl Evaluator {
         self.check(a)?;
         let divider = self.context.rescale(a.level)?;
         let basis = self.context.basis(a.level);
-        let parts = a.parts.iter().map(|part| divider.divide(&self.context, basis, &part.limbs())).collect();
+        let parts = a.parts.iter().map(|part| divider.divide(&self.context, basis, part.limbs())).collect();
         let (level, scale) = self.below(a.level, a.scale)?;
         Ok(Ciphertext { parts, level, scale, ..*a })
     }
@@ -24,18 +27,8 @@ impl Evaluator {
     /// # Errors
     /// A missing key, not a product, another key, other parameters.
     pub fn relinearize(&self, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        let (u0, u1) = self.switch_square(a)?;
-        let divider = self.context.mod_down(a.level);
-        let basis = u0.basis();
-        let (c0, c1, _) = a.three_parts()?;
-        let down = |u: &Poly, c: &Poly| {
-            let mut out = divider.divide(&self.context, basis, &u.limbs());
-            out.for_each_limb(&self.context, |k, table, x| {
-                hec_arith::add_assign(table.modulus(), x, c.limb(k));
-            });
-            out
-        };
-        Ok(Ciphertext { parts: vec![down(&u0, c0), down(&u1, c1)], ..*a })
+        self.check(a)?;
+        Ok(Ciphertext { parts: self.switch_square(a, self.context.mod_down(a.level))?, ..*a })
     }
 
     /// Relinearize and rescale in one division by P·q(ℓ), which rounds once.
@@ -44,19 +37,7 @@ impl Evaluator {
     /// As [`Evaluator::relinearize`] and [`Evaluator::rescale`].
     pub fn relinearize_rescale(&self, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
         self.check(a)?;
-        let divider = self.context.mod_down_rescale(a.level)?;
-        let (mut u0, mut u1) = self.switch_square(a)?;
-        let (c0, c1, _) = a.three_parts()?;
-        let q = c0.basis().q;
-        // P·c vanishes modulo the special primes.
-        for_each_limb_pair(&self.context, &mut u0, &mut u1, |k, table, x0, x1| {
-            if k < q {
-                let (m, p) = (table.modulus(), self.context.special_product(k));
-                hec_arith::mul_scalar_add_assign(m, x0, c0.limb(k), p);
-                hec_arith::mul_scalar_add_assign(m, x1, c1.limb(k), p);
-            }
-        });
-        let parts = [u0, u1].iter().map(|u| divider.divide(&self.context, u.basis(), &u.limbs())).collect();
+        let parts = self.switch_square(a, self.context.mod_down_rescale(a.level)?)?;
         let (level, scale) = self.below(a.level, a.scale)?;
         Ok(Ciphertext { parts, level, scale, ..*a })
     }
@@ -106,12 +87,12 @@ impl Evaluator {
         Ok((below, Scale(scale.0 / (canonical * canonical) * self.context.scale(below)?.0)))
     }
 
-    /// The inner product of the third part with the relinearization key, in QP.
-    fn switch_square(&self, a: &Ciphertext) -> Result<(Poly, Poly), CkksError> {
-        self.check(a)?;
-        let (_, _, c2) = a.three_parts()?;
+    /// Two parts of a product, divided.
+    fn switch_square(&self, a: &Ciphertext, divider: &TailDivider) -> Result<Vec<Poly>, CkksError> {
+        let (c0, c1, c2) = a.three_parts()?;
         let key = self.keys.get(KeyName::Relinearize, a.level)?;
-        let digits = self.digits(c2, a.level);
-        Ok(key.switching.apply(&self.context, c2, &digits))
+        let source = DigitSource::made(&self.context, c2, a.level);
+        let switch = KeySwitch { context: &self.context, source, key, addends: [Some(c0), Some(c1)] };
+        Ok(switch.divide(divider))
     }
 }

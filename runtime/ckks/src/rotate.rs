@@ -2,9 +2,8 @@
 
 use hec_params::{Level, Rotation, Scale};
 
-use crate::basis::Digits;
-use crate::keys::EvaluationKey;
-use crate::poly::Poly;
+use crate::digits::{DigitSource, Digits};
+use crate::switch::KeySwitch;
 use crate::{Ciphertext, CkksError, Evaluator, KeyName};
 
 /// A ciphertext with its decomposition: any number of rotations share one mod_up (Halevi, Shoup 2018).
@@ -65,7 +64,7 @@ impl Evaluator {
     pub fn decompose(&self, a: &Ciphertext) -> Result<Decomposed, CkksError> {
         self.check(a)?;
         let (_, c1) = a.two_parts()?;
-        Ok(Decomposed { digits: self.digits(c1, a.level), ciphertext: a.clone() })
+        Ok(Decomposed { digits: Digits::of(&self.context, c1, a.level), ciphertext: a.clone() })
     }
 
     /// Rotate the slots of a decomposed ciphertext to the left.
@@ -80,32 +79,14 @@ impl Evaluator {
         self.permute(&a.ciphertext, Some(&a.digits), KeyName::Rotate(rotation))
     }
 
-    pub(crate) fn digits(&self, poly: &Poly, level: Level) -> Digits {
-        Digits::of(&self.context, poly, self.context.digits(level))
-    }
-
     fn permute(&self, a: &Ciphertext, digits: Option<&Digits>, name: KeyName) -> Result<Ciphertext, CkksError> {
         let (c0, c1) = a.two_parts()?;
         let key = self.keys.get(name, a.level)?;
-        let own;
-        let digits = match digits {
-            Some(digits) => digits,
-            None => {
-                own = self.digits(c1, a.level);
-                &own
-            }
+        let source = match digits {
+            Some(digits) => DigitSource::kept(&self.context, c1, a.level, digits),
+            None => DigitSource::made(&self.context, c1, a.level),
         };
-        let (u0, u1) = key.switching.apply(&self.context, c1, digits);
-        let divider = self.context.mod_down(a.level);
-        let mut down0 = divider.divide(&self.context, u0.basis(), &u0.limbs());
-        down0.for_each_limb(&self.context, |k, table, x| hec_arith::add_assign(table.modulus(), x, c0.limb(k)));
-        let down1 = divider.divide(&self.context, u1.basis(), &u1.limbs());
-        Ok(Ciphertext { parts: vec![self.image(key, &down0), self.image(key, &down1)], ..*a })
-    }
-
-    fn image(&self, key: &EvaluationKey, poly: &Poly) -> Poly {
-        let mut out = Poly::any(&self.context, poly.basis());
-        out.for_each_limb(&self.context, |k, _, x| key.apply_automorphism(poly.limb(k), x));
-        out
+        let switch = KeySwitch { context: &self.context, source, key, addends: [Some(c0), None] };
+        Ok(Ciphertext { parts: switch.divide(self.context.mod_down(a.level)), ..*a })
     }
 }

@@ -9,8 +9,8 @@ use hec_params::{ERROR_STD_DEV, Level};
 use rand_chacha::ChaCha20Rng;
 use zeroize::Zeroizing;
 
-use crate::basis::Digits;
-use crate::poly::{Basis, Poly, SecretPoly, for_each_limb_pair};
+use crate::limb::Limb;
+use crate::poly::{Basis, Poly, SecretPoly};
 use crate::random::{Seed, new_seed, seeded_stream};
 use crate::{CkksError, Context};
 
@@ -95,35 +95,23 @@ impl SwitchingKey {
         2 * self.digits.len() * context.limb_count(self.basis) * context.degree() * size_of::<f64>()
     }
 
-    /// Add the inner product of the digits of `poly` with the key to one limb of a pair in QP.
+    /// Add the inner product of the digits with the key to limb `k` of a pair in QP; `basis` is that of the pair.
     pub fn accumulate(
         &self,
         context: &Context,
-        (poly, digits): (&Poly, &Digits),
+        basis: Basis,
         k: usize,
-        first: &mut [f64],
-        second: &mut [f64],
+        digits: &[&[f64]],
+        [first, second]: &mut [Limb; 2],
     ) {
-        let basis = digits.basis();
         let m = context.table(basis, k).modulus();
         // A key of a higher level holds more ciphertext primes before the special ones.
         let key_k = if k < basis.q { k } else { k - basis.q + self.basis.q };
-        let limbs: Vec<&[f64]> = digits.limbs(poly, k).collect();
         let pairs = |part: fn(&KeyDigit) -> &Poly| -> Vec<(&[f64], &[f64])> {
-            limbs.iter().zip(&self.digits).map(|(&d, key)| (d, part(key).limb(key_k))).collect()
+            digits.iter().zip(&self.digits).map(|(&d, key)| (d, part(key).limb(key_k))).collect()
         };
         hec_arith::mul_add_many(m, first, &pairs(|key| &key.body));
         hec_arith::mul_add_many(m, second, &pairs(|key| &key.mask));
-    }
-
-    /// The whole inner product, in QP.
-    pub fn apply(&self, context: &Context, poly: &Poly, digits: &Digits) -> (Poly, Poly) {
-        let mut first = Poly::zero(context, digits.basis());
-        let mut second = Poly::zero(context, digits.basis());
-        for_each_limb_pair(context, &mut first, &mut second, |k, _, a, b| {
-            self.accumulate(context, (poly, digits), k, a, b);
-        });
-        (first, second)
     }
 }
 

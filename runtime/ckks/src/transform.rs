@@ -12,7 +12,7 @@ use std::ops::Range;
 use hec_params::{Level, Rotation};
 use rayon::prelude::*;
 
-use crate::basis::Digits;
+use crate::digits::{DigitSource, Digits, GroupDigits};
 use crate::encode::embed_integers;
 use crate::keys::EvaluationKey;
 use crate::limb::Limb;
@@ -38,7 +38,7 @@ impl Default for MemoryBudget {
     }
 }
 
-/// An input, decomposed if it is rotated.
+/// An input, with its decomposition if there is one.
 #[derive(Clone, Copy)]
 struct Input<'a> {
     ciphertext: &'a Ciphertext,
@@ -47,7 +47,7 @@ struct Input<'a> {
 
 /// A rotation of one input; rotation 0 has no key.
 struct BabyStep<'a> {
-    input: Input<'a>,
+    input: usize,
     key: Option<&'a EvaluationKey>,
 }
 
@@ -63,6 +63,9 @@ struct Transform<'a> {
     level: Level,
     /// QP at the level.
     basis: Basis,
+    inputs: &'a [Input<'a>],
+    /// Digits of the inputs that are rotated.
+    sources: Vec<Option<DigitSource<'a>>>,
     babies: Vec<BabyStep<'a>>,
 }
 
@@ -79,14 +82,7 @@ impl Evaluator {
         diagonals: &dyn Diagonals,
         budget: MemoryBudget,
     ) -> Result<Vec<Ciphertext>, CkksError> {
-        let rotated = plan.rotated_inputs();
-        let mut digits = BTreeMap::new();
-        for (i, input) in inputs.iter().enumerate().filter(|(i, _)| rotated.contains(i)) {
-            self.check(input)?;
-            digits.insert(i, self.digits(input.two_parts()?.1, input.level));
-        }
-        let inputs = inputs.iter().enumerate();
-        let inputs: Vec<_> = inputs.map(|(i, ciphertext)| Input { ciphertext, digits: digits.get(&i) }).collect();
+        let inputs: Vec<_> = inputs.iter().map(|ciphertext| Input { ciphertext, digits: None }).collect();
         self.transform(plan, &inputs, diagonals, budget)
     }
 
@@ -116,16 +112,27 @@ impl Evaluator {
         plan.check()?;
         let level = self.check_inputs(plan, inputs)?;
         let below = level.below().ok_or(CkksError::NoLevelLeft)?;
+        let basis = self.context.extended_basis(level);
         let names = plan.baby_steps();
-        let babies = names.iter().map(|&(i, baby)| Ok(BabyStep { input: inputs[i], key: self.step_key(baby, level)? }));
+        let babies = names.iter().map(|&(input, baby)| Ok(BabyStep { input, key: self.step_key(baby, level)? }));
         let babies = babies.collect::<Result<_, CkksError>>()?;
         let steps = plan.giant_steps(&names);
         let keys = steps.iter().map(|step| self.step_key(step.giant, level)).collect::<Result<Vec<_>, _>>()?;
-        let basis = self.context.extended_basis(level);
-        let work = Transform { evaluator: self, level, basis, babies };
+        let passes = self.passes(&steps, basis, budget);
+        let made = self.digits_to_keep(plan, inputs, passes.len());
+        let rotated = plan.rotated_inputs();
+        let mut sources = Vec::with_capacity(inputs.len());
+        for (i, input) in inputs.iter().enumerate() {
+            let (_, c1) = input.ciphertext.two_parts()?;
+            sources.push(rotated.contains(&i).then(|| match input.digits.or(made[i].as_ref()) {
+                Some(digits) => DigitSource::kept(&self.context, c1, level, digits),
+                None => DigitSource::made(&self.context, c1, level),
+            }));
+        }
+        let work = Transform { evaluator: self, level, basis, inputs, sources, babies };
         let zero = || (Poly::zero(&self.context, basis), Poly::zero(&self.context, basis));
         let mut sums: Vec<_> = (0..plan.outputs).map(|_| zero()).collect();
-        for range in work.passes(&steps, budget) {
+        for range in passes {
             let pass = &steps[range.clone()];
             let inner = work.inner_sums(pass, &work.encode(pass, diagonals)?);
             for (i, step) in pass.iter().enumerate() {
@@ -137,7 +144,7 @@ impl Evaluator {
             key: self.keys.id(),
             level: below,
             scale: self.context.parameters().scale(below),
-            parts: [u0, u1].iter().map(|u| divider.divide(&self.context, basis, &u.limbs())).collect(),
+            parts: [u0, u1].iter().map(|u| divider.divide(&self.context, basis, u.limbs())).collect(),
         };
         Ok(sums.into_iter().map(finish).collect())
     }
@@ -162,20 +169,14 @@ impl Evaluator {
     fn step_key(&self, rotation: Rotation, level: Level) -> Result<Option<&EvaluationKey>, CkksError> {
         if rotation.is_zero() { Ok(None) } else { self.keys.get(KeyName::Rotate(rotation), level).map(Some) }
     }
-}
-
-impl Transform<'_> {
-    fn limb_count(&self) -> usize {
-        self.evaluator.context.limb_count(self.basis)
-    }
 
     /// Consecutive giant steps that stay within the budget.
-    fn passes(&self, steps: &[GiantStep], budget: MemoryBudget) -> Vec<Range<usize>> {
-        let limb_bytes = self.evaluator.context.degree() * size_of::<f64>();
+    fn passes(&self, steps: &[GiantStep], basis: Basis, budget: MemoryBudget) -> Vec<Range<usize>> {
+        let limb_bytes = self.context.degree() * size_of::<f64>();
         let mut passes: Vec<Range<usize>> = Vec::new();
         let mut left = 0;
         for (i, step) in steps.iter().enumerate() {
-            let bytes = (2 * self.limb_count() + step.terms.len()) * limb_bytes;
+            let bytes = (2 * self.context.limb_count(basis) + step.terms.len()) * limb_bytes;
             match passes.last_mut() {
                 Some(pass) if bytes <= left => {
                     pass.end = i + 1;
@@ -190,6 +191,19 @@ impl Transform<'_> {
         passes
     }
 
+    /// Digits that several passes need are made once.
+    fn digits_to_keep(&self, plan: &LinearPlan, inputs: &[Input<'_>], passes: usize) -> Vec<Option<Digits>> {
+        let rotated = plan.rotated_inputs();
+        let keep = |(i, input): (usize, &Input<'_>)| {
+            let is_kept = passes > 1 && input.digits.is_none() && rotated.contains(&i);
+            let Ok((_, c1)) = input.ciphertext.two_parts() else { return None };
+            is_kept.then(|| Digits::of(&self.context, c1, input.ciphertext.level))
+        };
+        inputs.iter().enumerate().map(keep).collect()
+    }
+}
+
+impl Transform<'_> {
     /// The diagonals of a pass; values are encoded here.
     fn encode<'d>(
         &self,
@@ -226,15 +240,27 @@ impl Transform<'_> {
 
     /// For each prime of QP: the two parts of every giant step's sum, one after the other.
     fn inner_sums(&self, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<Vec<Limb>> {
-        (0..self.limb_count()).into_par_iter().map(|k| self.inner_sums_of_limb(k, pass, diagonals)).collect()
+        let context = &self.evaluator.context;
+        let of_group = |g: usize| -> Vec<Vec<Limb>> {
+            let digits: Vec<_> = self.sources.iter().map(|s| s.as_ref().map(|s| s.group(context, g))).collect();
+            let group = context.groups(self.level)[g].clone();
+            group.into_par_iter().map(|k| self.inner_sums_of_limb(k, &digits, pass, diagonals)).collect()
+        };
+        (0..context.groups(self.level).len()).into_par_iter().flat_map_iter(of_group).collect()
     }
 
-    fn inner_sums_of_limb(&self, k: usize, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<Limb> {
+    fn inner_sums_of_limb(
+        &self,
+        k: usize,
+        digits: &[Option<GroupDigits<'_>>],
+        pass: &[GiantStep],
+        diagonals: &BTreeMap<usize, Ready<'_>>,
+    ) -> Vec<Limb> {
         let context = &self.evaluator.context;
         let table = context.table(self.basis, k);
         let m = table.modulus();
-        let babies = self.baby_limbs(k, pass);
-        let mut encoded: Vec<Limb> = (0..PRODUCTS).map(|_| context.pool().zero()).collect();
+        let babies = self.baby_limbs(k, digits, pass);
+        let mut encoded: Vec<Limb> = (0..PRODUCTS).map(|_| context.pool().any()).collect();
         let mut sums: Vec<Limb> = (0..2 * pass.len()).map(|_| context.pool().zero()).collect();
         for (step, sum) in pass.iter().zip(sums.chunks_exact_mut(2)) {
             for terms in step.terms.chunks(PRODUCTS) {
@@ -260,30 +286,23 @@ impl Transform<'_> {
     }
 
     /// One limb of both parts of every baby rotation that the pass uses, times P.
-    fn baby_limbs(&self, k: usize, pass: &[GiantStep]) -> BTreeMap<usize, [Limb; 2]> {
+    fn baby_limbs(
+        &self,
+        k: usize,
+        digits: &[Option<GroupDigits<'_>>],
+        pass: &[GiantStep],
+    ) -> BTreeMap<usize, [Limb; 2]> {
         let context = &self.evaluator.context;
-        let m = context.table(self.basis, k).modulus();
         let used: BTreeSet<usize> = pass.iter().flat_map(|step| step.terms.iter().map(|&(baby, _)| baby)).collect();
-        // P·c vanishes modulo the special primes.
-        let add_times_p = |sum: &mut [f64], part: &Poly| {
-            if k < self.basis.q {
-                hec_arith::mul_scalar_add_assign(m, sum, part.limb(k), context.special_product(k));
-            }
-        };
+        let digits: Vec<Vec<&[f64]>> = digits.iter().map(|d| d.as_ref().map_or(Vec::new(), |d| d.limb(k))).collect();
         let rotated = |i: usize| {
-            let BabyStep { input, key } = &self.babies[i];
-            let (c0, c1) = (&input.ciphertext.parts[0], &input.ciphertext.parts[1]);
-            let mut sums = [context.pool().zero(), context.pool().zero()];
-            let [u0, u1] = &mut sums;
-            add_times_p(u0, c0);
-            let Some((key, digits)) = key.zip(input.digits) else {
-                add_times_p(u1, c1);
-                return (i, sums);
-            };
-            key.switching.accumulate(context, (c1, digits), k, u0, u1);
-            let mut out = [context.pool().zero(), context.pool().zero()];
-            out.iter_mut().zip(&sums).for_each(|(to, from)| key.apply_automorphism(from, to));
-            (i, out)
+            let BabyStep { input, key } = self.babies[i];
+            let parts = &self.inputs[input].ciphertext.parts;
+            let times_p = |part: Option<&Poly>| context.times_special_product(part, k);
+            let Some(key) = key else { return (i, [times_p(parts.first()), times_p(parts.get(1))]) };
+            let mut sums = [times_p(parts.first()), context.pool().zero()];
+            key.switching.accumulate(context, self.basis, k, &digits[input], &mut sums);
+            (i, sums.map(|sum| key.image(context, sum)))
         };
         used.into_iter().map(rotated).collect()
     }
@@ -301,16 +320,20 @@ impl Transform<'_> {
         };
         let second: Vec<&[f64]> = (0..inner.len()).map(|k| part(k, 1)).collect();
         let c1 = context.mod_down(self.level).divide(context, self.basis, &second);
-        let digits = self.evaluator.digits(&c1, self.level);
-        for_each_limb_pair(context, out0, out1, |k, table, x0, x1| {
-            let m = table.modulus();
-            let (mut u0, mut u1) = (context.pool().copy(part(k, 0)), context.pool().zero());
-            let mut rotated = context.pool().zero();
-            key.switching.accumulate(context, (&c1, &digits), k, &mut u0, &mut u1);
-            key.apply_automorphism(&u0, &mut rotated);
-            hec_arith::add_assign(m, x0, &rotated);
-            key.apply_automorphism(&u1, &mut rotated);
-            hec_arith::add_assign(m, x1, &rotated);
-        });
+        let source = DigitSource::made(context, &c1, self.level);
+        let groups = context.groups(self.level);
+        let add_group = |(g, (out0, out1)): (usize, (&mut [Limb], &mut [Limb]))| {
+            let digits = source.group(context, g);
+            for ((k, x0), x1) in digits.range().zip(out0).zip(out1) {
+                let m = context.table(self.basis, k).modulus();
+                let mut sums = [context.pool().copy(part(k, 0)), context.pool().zero()];
+                key.switching.accumulate(context, self.basis, k, &digits.limb(k), &mut sums);
+                let [u0, u1] = sums.map(|sum| key.image(context, sum));
+                hec_arith::add_assign(m, x0, &u0);
+                hec_arith::add_assign(m, x1, &u1);
+            }
+        };
+        let outs = out0.limb_groups_mut(groups).into_iter().zip(out1.limb_groups_mut(groups));
+        outs.collect::<Vec<_>>().into_par_iter().enumerate().for_each(add_group);
     }
 }

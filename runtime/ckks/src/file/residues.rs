@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::FileError;
 use crate::Context;
+use crate::limb::Limb;
 use crate::poly::{Basis, Poly};
 
 fn width(p: u64) -> usize {
@@ -26,7 +27,7 @@ pub(super) fn length(context: &Context, basis: Basis) -> u64 {
 }
 
 pub(super) fn write(context: &Context, poly: &Poly, sink: &mut dyn Write) -> io::Result<()> {
-    let pack_limb = |(k, limb): (usize, &&[f64])| {
+    let pack_limb = |(k, limb): (usize, &Limb)| {
         let m = context.table(poly.basis(), k).modulus();
         match width(m.value()) {
             1 => pack::<1>(m, limb),
