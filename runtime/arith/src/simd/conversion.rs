@@ -7,7 +7,7 @@ use crate::conversion::{BaseConverter, Target};
 pub(crate) const CONVERSION_BLOCK: usize = 128;
 
 /// Vectors converted together, to hide the latency of a product.
-const INTERLEAVED: usize = 4;
+const INTERLEAVED: usize = 8;
 
 /// Residues added between two reductions: at most 8·0.6q + 0.6q < 2^53.
 const LAZY_TERMS: usize = 8;

@@ -161,14 +161,17 @@ pub(crate) fn reduce_assign<S: Residues>(s: S, m: Modulus, a: &mut [f64]) {
 /// Products added between two reductions: the sum stays at most (2/3 + 8·0.62)p < 2^53.
 const LAZY_PRODUCTS: usize = 8;
 
+/// Independent vectors, which hide the latency of the products.
+const INTERLEAVED: usize = 8;
+
 #[inline(always)]
 pub(crate) fn mul_add_many<S: Residues>(s: S, m: Modulus, acc: &mut [f64], pairs: &[(&[f64], &[f64])]) {
     let m = s.field(m);
-    let (width, whole) = (4 * S::LANES, acc.len() / (4 * S::LANES) * 4 * S::LANES);
+    let width = INTERLEAVED * S::LANES;
+    let whole = acc.len() / width * width;
     for some in pairs.chunks(LAZY_PRODUCTS) {
         for (start, out) in (0..whole).step_by(width).zip(acc.chunks_exact_mut(width)) {
-            // Four independent vectors hide the latency of the products.
-            let mut sums = [s.splat(0.0); 4];
+            let mut sums = [s.splat(0.0); INTERLEAVED];
             for (k, sum) in sums.iter_mut().enumerate() {
                 *sum = s.load(&out[k * S::LANES..]);
             }
