@@ -4,12 +4,14 @@ use super::{ConstId, Function, LinearStep, Shape, ShapeError, Tensor, ValueId, W
 use crate::Origin;
 use crate::entity::EntityVec;
 use hec_poly::Basis;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Named constant tensors. Names are unique and made of `A-Z a-z 0-9 _ . / : -`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Constants {
     entries: EntityVec<ConstId, (String, Arc<Tensor>)>,
+    by_name: BTreeMap<String, ConstId>,
 }
 
 impl Constants {
@@ -24,12 +26,14 @@ impl Constants {
             number += 1;
             unique = format!("{base}.{number}");
         }
-        self.entries.push((unique, tensor.into()))
+        let id = self.entries.push((unique.clone(), tensor.into()));
+        self.by_name.insert(unique, id);
+        id
     }
 
     /// The constant of that name.
     pub fn find(&self, name: &str) -> Option<ConstId> {
-        self.entries.iter().find(|(_, e)| e.0 == name).map(|(id, _)| id)
+        self.by_name.get(name).copied()
     }
 
     /// The constant's name.
