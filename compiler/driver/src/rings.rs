@@ -106,7 +106,7 @@ pub fn choose(graph: &Graph, samples: &[Vec<Tensor>], options: &RingOptions) -> 
     best.ok_or_else(|| refused.unwrap_or_else(no_ring))
 }
 
-/// The cheapest program of a circuit over the sizes of a key-switching digit; the last refusal if none is possible.
+/// The cheapest program of a circuit over the sizes of a key-switching digit; the first refusal if none is possible.
 fn cheapest_digit(
     circuit: &Circuit,
     log_n: LogN,
@@ -127,7 +127,8 @@ fn cheapest_digit(
     let cheaper = programs.reduce(|best, next| match (best, next) {
         (Ok(best), Ok(next)) => Ok(if next.seconds() < best.seconds() { next } else { best }),
         (Ok(only), Err(_)) | (Err(_), Ok(only)) => Ok(only),
-        (Err(_), Err(last)) => Err(last),
+        // The smallest digit leaves the most room, so its refusal says the most.
+        (Err(first), Err(_)) => Err(first),
     });
     cheaper.unwrap_or_else(|| Err(no_ring()))
 }

@@ -29,7 +29,7 @@ pub enum NonlinearError {
     #[error("layer `{layer}`: max_pool is built on |x|, which is even, so lsq:{degree} is not a choice for it; \
              use an even degree, as in --activation {layer}=lsq:{}", degree + 1)]
     OddMaxPool { layer: String, degree: usize },
-    #[error("no layer or function is called `{name}`; what can be replaced is: {}", available.join(", "))]
+    #[error("no layer or function is called `{name}`; what can be replaced is: {}", listed(available))]
     UnknownTarget { name: String, available: Vec<String> },
     #[error("`{name}`: kernel has degree 2 and lsq a degree from 1 to 31, not {degree}")]
     Degree { name: String, degree: usize },
@@ -43,6 +43,11 @@ pub enum NonlinearError {
     Interpret { layer: String, reason: InterpretError },
     #[error("layer `{layer}`: {reason}")]
     Shape { layer: String, reason: ShapeError },
+}
+
+/// Names with commas, or that there are none.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nothing, the network is polynomial already".to_owned() } else { names.join(", ") }
 }
 
 impl NonlinearError {

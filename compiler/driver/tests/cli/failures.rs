@@ -73,9 +73,17 @@ fn options_that_cannot_be_read() {
 fn a_network_too_deep_for_the_ring() {
     let folder = Folder::with_digits("too-deep");
     folder.fails_with(
-        "compile digits.onnx --calibrate calibration.npy --ring 13",
-        &["HEC-L001", "needs 5 levels", "N = 2^13", "room for 2", "conv1 1, relu1 1", "larger ring", "--activation"],
+        "compile digits.onnx --calibrate calibration.npy --ring 12",
+        &["HEC-L001", "needs 5 levels", "N = 2^12", "room for", "conv1 1, relu1 1", "larger ring", "--activation"],
     );
+}
+
+#[test]
+fn a_network_too_noisy_for_the_ring() {
+    let folder = Folder::with_digits("too-noisy");
+    let compile = "compile digits.onnx --calibrate calibration.npy --ring 13";
+    folder.fails_with(compile, &["HEC-L004", "N = 2^13", "noise", "larger ring", "--max-error"]);
+    assert!(folder.hec(&format!("{compile} --max-error 0.01")).contains("N = 2^13"));
 }
 
 #[test]
