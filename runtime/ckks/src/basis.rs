@@ -4,8 +4,7 @@
 //! rescale (T = the primes of the level), mod_down (T = P) and both merged (T = primes of the level times P), which
 //! rounds once instead of twice.
 //!
-//! Limbs are computed in *groups*: a group reads its sources once, and what it makes on the way stays in cache. Groups
-//! are what threads share out.
+//! Limbs are computed in *groups*: a group reads its sources once, and what it makes on the way stays in cache.
 
 use std::ops::{Deref, Range};
 
@@ -16,8 +15,8 @@ use crate::Context;
 use crate::limb::Limb;
 use crate::poly::{Basis, PARALLEL_RESIDUES, Poly, each_limb};
 
-/// Limbs of a group: more of them share the first half of a base conversion, fewer fit a cache and more threads.
-const GROUP: usize = 4;
+/// Limbs of a group at most: more of them share the reading of their sources, fewer stay in cache.
+const GROUP: usize = 10;
 
 /// Consecutive groups of nearly equal length that end at every bound.
 pub(crate) fn groups(bounds: &[usize]) -> Vec<Range<usize>> {
@@ -157,20 +156,23 @@ impl<'a> Lift<'a> {
     /// mod_up to the primes of one group.
     pub fn group(&self, context: &Context, g: usize) -> Vec<DigitLimbs> {
         let group = self.groups[g].clone();
-        let mut limbs: Vec<DigitLimbs> = group.clone().map(|_| Vec::with_capacity(self.ups.len())).collect();
-        for up in self.ups {
+        let lift = |j: usize| -> Vec<Option<Limb>> {
+            let up = &self.ups[j];
             let own = &self.coefficients.limbs()[up.own.clone()];
             let others = group.clone().filter(|k| !up.own.contains(k)).count();
             let converter = up.groups[g].as_ref();
             let lifted = converter.map_or(Vec::new(), |converter| convert(context, converter, own, others));
             let mut lifted = lifted.into_iter();
-            for (k, digits) in group.clone().zip(&mut limbs) {
-                let limb = if up.own.contains(&k) { None } else { lifted.next() };
-                digits.push(limb.map(|mut limb| {
-                    context.table(self.basis, k).forward(&mut limb);
-                    limb
-                }));
-            }
+            let limb = |k: usize| {
+                let mut limb = if up.own.contains(&k) { None } else { lifted.next() };
+                limb.iter_mut().for_each(|limb| context.table(self.basis, k).forward(limb));
+                limb
+            };
+            group.clone().map(limb).collect()
+        };
+        let mut limbs: Vec<DigitLimbs> = group.clone().map(|_| Vec::with_capacity(self.ups.len())).collect();
+        for digit in map_tasks(self.ups.len(), group.len() * context.degree(), lift) {
+            limbs.iter_mut().zip(digit).for_each(|(limbs, limb)| limbs.push(limb));
         }
         limbs
     }

@@ -8,7 +8,7 @@ use crate::basis::{TailDivider, map_tasks};
 use crate::digits::DigitSource;
 use crate::keys::EvaluationKey;
 use crate::limb::Limb;
-use crate::poly::Poly;
+use crate::poly::{Poly, each_limb, is_worth_threads};
 
 /// φ(round((digits·key + P·addends) / T)), for the automorphism φ of the key.
 pub(crate) struct KeySwitch<'a> {
@@ -34,19 +34,18 @@ impl KeySwitch<'_> {
         let basis = self.context.extended_basis(self.source.level);
         let start = self.context.groups(self.source.level)[g].start;
         let mut sums = self.sums(g);
-        for part in &mut sums {
-            part.iter_mut().enumerate().for_each(|(i, limb)| self.context.table(basis, start + i).inverse(limb));
-        }
+        sums.iter_mut().for_each(|part| each_limb(part, |i, limb| self.context.table(basis, start + i).inverse(limb)));
         sums
     }
 
     /// One group of the result.
     fn kept_group(&self, divider: &TailDivider, g: usize, tail: &[Vec<Limb>; 2]) -> [Vec<Limb>; 2] {
-        let [first, second] = self.sums(g);
-        [(first, &tail[0]), (second, &tail[1])].map(|(sums, tail)| {
-            let divided = divider.divide_group(self.context, g, tail, &sums);
+        let sums = self.sums(g);
+        let part = |i: usize| {
+            let divided = divider.divide_group(self.context, g, &tail[i], &sums[i]);
             divided.into_iter().map(|limb| self.key.image(self.context, limb)).collect()
-        })
+        };
+        if is_worth_threads(&sums[0]) { rayon::join(|| part(0), || part(1)).into() } else { [part(0), part(1)] }
     }
 
     /// One group of the inner product, in evaluation order.
@@ -56,9 +55,10 @@ impl KeySwitch<'_> {
         let limb = |k: usize| {
             let mut sums = self.addends.map(|part| self.context.times_special_product(part, k));
             self.key.switching.accumulate(self.context, basis, k, &digits.limb(k), &mut sums);
-            sums
+            sums.map(|limb| vec![limb])
         };
-        by_part(digits.range().map(|k| limb(k).map(|limb| vec![limb])).collect())
+        let start = digits.range().start;
+        by_part(map_tasks(digits.range().len(), self.context.degree(), |i| limb(start + i)))
     }
 }
 
