@@ -41,9 +41,13 @@ impl Evaluator {
     /// # Errors
     /// Levels or scales that differ, another key, other parameters.
     pub fn add(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        let mut sum = a.clone();
-        self.add_assign(&mut sum, b)?;
-        Ok(sum)
+        if a.parts.len() != b.parts.len() {
+            let mut sum = a.clone();
+            self.add_assign(&mut sum, b)?;
+            return Ok(sum);
+        }
+        self.check_pair(a, b)?;
+        Ok(self.by_parts(a, b, hec_arith::add))
     }
 
     /// a += b.
@@ -59,9 +63,13 @@ impl Evaluator {
     /// # Errors
     /// As [`Evaluator::add`].
     pub fn sub(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        let mut difference = a.clone();
-        self.sub_assign(&mut difference, b)?;
-        Ok(difference)
+        if a.parts.len() != b.parts.len() {
+            let mut difference = a.clone();
+            self.sub_assign(&mut difference, b)?;
+            return Ok(difference);
+        }
+        self.check_pair(a, b)?;
+        Ok(self.by_parts(a, b, hec_arith::sub))
     }
 
     /// a −= b.
@@ -125,12 +133,8 @@ impl Evaluator {
     pub fn mul_plain(&self, a: &Ciphertext, b: &Plaintext) -> Result<Ciphertext, CkksError> {
         self.check(a)?;
         self.check_plain(a, b)?;
-        let mut out = a.clone();
-        for part in &mut out.parts {
-            part.for_each_limb(&self.context, |k, table, x| hec_arith::mul_assign(table.modulus(), x, b.poly.limb(k)));
-        }
-        out.scale = Scale(a.scale.0 * b.scale.0);
-        Ok(out)
+        let parts = a.parts.iter().map(|part| self.poly_of(hec_arith::mul, part, &b.poly)).collect();
+        Ok(Ciphertext { parts, scale: Scale(a.scale.0 * b.scale.0), ..*a })
     }
 
     /// a·value in every slot, with the value encoded at the canonical scale.
@@ -213,15 +217,35 @@ impl Evaluator {
     }
 
     fn sum_of_products(&self, basis: Basis, pairs: &[(&Poly, &Poly)]) -> Poly {
-        let mut out = Poly::zero(&self.context, basis);
-        out.for_each_limb(&self.context, |k, table, x| match pairs {
-            [(a, b)] => hec_arith::mul(table.modulus(), x, a.limb(k), b.limb(k)),
-            _ => {
-                let limbs: Vec<_> = pairs.iter().map(|(a, b)| (a.limb(k), b.limb(k))).collect();
-                hec_arith::mul_add_many(table.modulus(), x, &limbs);
+        let mut out = Poly::any(&self.context, basis);
+        out.for_each_limb(&self.context, |k, table, x| {
+            let mut limbs = pairs.iter().map(|(a, b)| (a.limb(k), b.limb(k)));
+            match limbs.next() {
+                Some((a, b)) => hec_arith::mul(table.modulus(), x, a, b),
+                None => x.fill(0.0),
             }
+            hec_arith::mul_add_many(table.modulus(), x, &limbs.collect::<Vec<_>>());
         });
         out
+    }
+
+    /// A new polynomial, limb by limb.
+    fn poly_of(&self, with: fn(Modulus, &mut [f64], &[f64], &[f64]), a: &Poly, b: &Poly) -> Poly {
+        let mut out = Poly::any(&self.context, a.basis());
+        out.for_each_limb(&self.context, |k, table, x| with(table.modulus(), x, a.limb(k), b.limb(k)));
+        out
+    }
+
+    /// A new ciphertext from two of as many parts.
+    fn by_parts(&self, a: &Ciphertext, b: &Ciphertext, with: fn(Modulus, &mut [f64], &[f64], &[f64])) -> Ciphertext {
+        let parts = a.parts.iter().zip(&b.parts).map(|(a, b)| self.poly_of(with, a, b)).collect();
+        Ciphertext { parts, ..*a }
+    }
+
+    fn check_pair(&self, a: &Ciphertext, b: &Ciphertext) -> Result<(), CkksError> {
+        self.check(a)?;
+        self.check(b)?;
+        check_same(a.level, b.level, a.scale, b.scale)
     }
 
     fn combine(
@@ -231,9 +255,7 @@ impl Evaluator {
         with: fn(Modulus, &mut [f64], &[f64]),
         alone: fn(&mut [f64]),
     ) -> Result<(), CkksError> {
-        self.check(a)?;
-        self.check(b)?;
-        check_same(a.level, b.level, a.scale, b.scale)?;
+        self.check_pair(a, b)?;
         for (i, part) in b.parts.iter().enumerate() {
             match a.parts.get_mut(i) {
                 Some(x) => x.for_each_limb(&self.context, |k, table, x| with(table.modulus(), x, part.limb(k))),
