@@ -93,7 +93,7 @@ def run(set_name):
     x, y = rng.uniform(-1, 1, n // 2), rng.uniform(-1, 1, n // 2)
     px = measure(set_name, "encode", lambda: context.MakeCKKSPackedPlaintext(x, 1, 0))
     py = context.MakeCKKSPackedPlaintext(y, 1, 0)
-    cx = measure(set_name, "encrypt_pk", lambda: context.Encrypt(keys.publicKey, px))
+    cx = measure(set_name, "encrypt", lambda: context.Encrypt(keys.publicKey, px))
     cy = context.Encrypt(keys.publicKey, py)
     measure(set_name, "decrypt_decode", lambda: context.Decrypt(keys.secretKey, cx))
     measure(set_name, "add_ct_ct", lambda: context.EvalAdd(cx, cy))
