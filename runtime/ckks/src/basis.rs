@@ -15,14 +15,17 @@ use crate::Context;
 use crate::limb::Limb;
 use crate::poly::{Basis, PARALLEL_RESIDUES, Poly, each_limb};
 
-/// Limbs of a group at most: more of them share the reading of their sources, fewer stay in cache.
-const GROUP: usize = 10;
+/// Limbs of a group at most, for digits of `digit_size` limbs: more of them share the reading of a digit, fewer stay in
+/// cache.
+pub(crate) fn group_size(digit_size: usize) -> usize {
+    (2 * digit_size).max(4)
+}
 
 /// Consecutive groups of nearly equal length that end at every bound.
-pub(crate) fn groups(bounds: &[usize]) -> Vec<Range<usize>> {
+pub(crate) fn groups(bounds: &[usize], at_most: usize) -> Vec<Range<usize>> {
     let between = bounds.windows(2).map(|bounds| (bounds[0], bounds[1] - bounds[0]));
     let split = |(start, len): (usize, usize)| {
-        let count = len.div_ceil(GROUP);
+        let count = len.div_ceil(at_most);
         (0..count).map(move |i| start + i * len / count..start + (i + 1) * len / count)
     };
     between.flat_map(split).collect()
@@ -80,7 +83,7 @@ impl TailDivider {
     {
         let mut tail: Vec<Limb> = limbs[self.keep..].iter().map(|limb| context.pool().copy(limb)).collect();
         each_limb(&mut tail, |k, limb| context.table(basis, self.keep + k).inverse(limb));
-        let divided = map_tasks(self.groups.len(), GROUP * context.degree(), |g| {
+        let divided = map_tasks(self.groups.len(), self.keep * context.degree(), |g| {
             self.divide_group(context, g, &tail, &limbs[self.groups[g].0.clone()])
         });
         Poly::from_limbs(self.basis(), divided.into_iter().flatten().collect())
@@ -179,7 +182,7 @@ impl<'a> Lift<'a> {
 
     /// All groups, to be kept.
     pub fn all(&self, context: &Context) -> Vec<DigitLimbs> {
-        let residues = GROUP * context.degree();
+        let residues = self.ups.len() * context.degree();
         map_tasks(self.groups.len(), residues, |g| self.group(context, g)).into_iter().flatten().collect()
     }
 }

@@ -8,7 +8,7 @@ use hec_params::{Level, Parameters, Scale};
 use sha2::{Digest, Sha256};
 
 use crate::CkksError;
-use crate::basis::{DigitUp, TailDivider, groups};
+use crate::basis::{DigitUp, TailDivider, group_size, groups};
 use crate::fft::SpecialFft;
 use crate::limb::{Limb, Pool};
 use crate::poly::{Basis, Poly};
@@ -173,7 +173,7 @@ impl LevelTables {
         let size = parameters.digit_size();
         let primes: Vec<u64> = q.iter().chain(special).copied().collect();
         let keep = level.below().map_or(0, |below| parameters.prime_count(below));
-        let groups = groups(&[0, keep, q.len(), primes.len()]);
+        let groups = groups(&[0, keep, q.len(), primes.len()], group_size(size));
         let digits = (0..q.len())
             .step_by(size)
             .map(|start| DigitUp::new(&primes, start..(start + size).min(q.len()), &groups))
