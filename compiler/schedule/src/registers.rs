@@ -60,7 +60,7 @@ fn steps(circuit: &Circuit) -> Vec<Step<'_>> {
         let merged = node.args.first().filter(|a| fused.contains(a));
         let (op, args) = match merged {
             Some(&relinearize) => (Op::RelinearizeRescale, circuit.nodes[relinearize].args.clone()),
-            None => (machine_op(node.op), node.args.clone()),
+            None => (node.op.into(), node.args.clone()),
         };
         Some(Step { value, op, args, ty: node.ty, origin: &node.origin })
     };
@@ -171,23 +171,5 @@ impl Allocator<'_> {
             self.next += 1;
             Register::new(self.next - 1)
         })
-    }
-}
-
-fn machine_op(op: leveled::Op) -> Op {
-    match op {
-        leveled::Op::Input(i) => Op::Load(i),
-        leveled::Op::Linear(m) => Op::Linear(m),
-        leveled::Op::AddPlain(p) => Op::AddPlain(p),
-        leveled::Op::MulPlain(p) => Op::MulPlain(p),
-        leveled::Op::Add => Op::Add,
-        leveled::Op::Sub => Op::Sub,
-        leveled::Op::Negate => Op::Negate,
-        leveled::Op::Mul => Op::Mul,
-        leveled::Op::Square => Op::Square,
-        leveled::Op::Rotate(r) => Op::Rotate(r),
-        leveled::Op::Relinearize => Op::Relinearize,
-        leveled::Op::Rescale => Op::Rescale,
-        leveled::Op::Adjust(level) => Op::Adjust(level),
     }
 }

@@ -10,7 +10,7 @@ pub mod noise;
 mod tensors;
 
 use crate::circuit::{self, MapId, PlainId};
-use crate::entity::Entity;
+use crate::entity::{Entity, EntityVec};
 use crate::leveled;
 use crate::program::{self, BabyGiant, Program};
 use crate::{Level, Origin, Plain, Rotation, SlotMap};
@@ -68,6 +68,42 @@ pub trait Evaluator {
     fn forget(&mut self, _x: &mut Self::Value) {}
 }
 
+/// The constants that operations refer to.
+struct Constants<'a> {
+    maps: &'a EntityVec<MapId, SlotMap>,
+    plans: Option<&'a EntityVec<MapId, BabyGiant>>,
+    plains: &'a EntityVec<PlainId, Plain>,
+}
+
+/// One operation on values; `None` for those that are not (inputs, and what is done to a register in place).
+fn apply<'v, E: Evaluator>(
+    e: &mut E,
+    op: program::Op,
+    x: impl Fn(usize) -> &'v E::Value,
+    c: &Constants,
+) -> Result<Option<E::Value>, E::Error>
+where
+    E::Value: 'v,
+{
+    use program::Op;
+    Ok(Some(match op {
+        Op::Load(_) | Op::Decompose | Op::Forget | Op::Free => return Ok(None),
+        Op::Linear(m) => e.linear(x(0), (m, &c.maps[m]), c.plans.map(|plans| &plans[m]))?,
+        Op::AddPlain(p) => e.add_plain(x(0), (p, &c.plains[p]))?,
+        Op::MulPlain(p) => e.mul_plain(x(0), (p, &c.plains[p]))?,
+        Op::Add => e.add(x(0), x(1))?,
+        Op::Sub => e.sub(x(0), x(1))?,
+        Op::Negate => e.negate(x(0))?,
+        Op::Mul => e.mul(x(0), x(1))?,
+        Op::Square => e.square(x(0))?,
+        Op::Rotate(r) => e.rotate(x(0), r)?,
+        Op::Relinearize => e.relinearize(x(0))?,
+        Op::Rescale => e.rescale(x(0))?,
+        Op::RelinearizeRescale => e.relinearize_rescale(x(0))?,
+        Op::Adjust(level) => e.adjust(x(0), level)?,
+    }))
+}
+
 /// Run a slot circuit. `inputs` are the bundles of `circuit.inputs`, in order; the result are the outputs' bundles.
 ///
 /// # Errors
@@ -80,21 +116,16 @@ pub fn run_circuit<E: Evaluator>(
     e: &mut E,
     inputs: &[E::Value],
 ) -> Result<Vec<E::Value>, E::Error> {
+    let constants = Constants { maps: &c.maps, plans: None, plains: &c.plains };
     let mut values: Vec<E::Value> = Vec::with_capacity(c.nodes.len());
     for node in c.nodes.values() {
         e.enter(&node.origin, node.op.name());
-        let x = |i: usize| &values[node.args[i].index()];
         let value = match node.op {
             circuit::Op::Input(i) => inputs[i as usize].clone(),
-            circuit::Op::Linear(m) => e.linear(x(0), (m, &c.maps[m]), None)?,
-            circuit::Op::AddPlain(p) => e.add_plain(x(0), (p, &c.plains[p]))?,
-            circuit::Op::MulPlain(p) => e.mul_plain(x(0), (p, &c.plains[p]))?,
-            circuit::Op::Add => e.add(x(0), x(1))?,
-            circuit::Op::Sub => e.sub(x(0), x(1))?,
-            circuit::Op::Negate => e.negate(x(0))?,
-            circuit::Op::Mul => e.mul(x(0), x(1))?,
-            circuit::Op::Square => e.square(x(0))?,
-            circuit::Op::Rotate(r) => e.rotate(x(0), r)?,
+            op => {
+                let x = |i: usize| &values[node.args[i].index()];
+                apply(e, leveled::Op::from(op).into(), x, &constants)?.expect("only inputs are not applied")
+            }
         };
         values.push(value);
     }
@@ -113,24 +144,16 @@ pub fn run_leveled<E: Evaluator>(
     e: &mut E,
     inputs: &[E::Value],
 ) -> Result<Vec<E::Value>, E::Error> {
+    let constants = Constants { maps: &c.maps, plans: None, plains: &c.plains };
     let mut values: Vec<E::Value> = Vec::with_capacity(c.nodes.len());
     for node in c.nodes.values() {
         e.enter(&node.origin, node.op.name());
-        let x = |i: usize| &values[node.args[i].index()];
         let value = match node.op {
             leveled::Op::Input(i) => inputs[i as usize].clone(),
-            leveled::Op::Linear(m) => e.linear(x(0), (m, &c.maps[m]), None)?,
-            leveled::Op::AddPlain(p) => e.add_plain(x(0), (p, &c.plains[p]))?,
-            leveled::Op::MulPlain(p) => e.mul_plain(x(0), (p, &c.plains[p]))?,
-            leveled::Op::Add => e.add(x(0), x(1))?,
-            leveled::Op::Sub => e.sub(x(0), x(1))?,
-            leveled::Op::Negate => e.negate(x(0))?,
-            leveled::Op::Mul => e.mul(x(0), x(1))?,
-            leveled::Op::Square => e.square(x(0))?,
-            leveled::Op::Rotate(r) => e.rotate(x(0), r)?,
-            leveled::Op::Relinearize => e.relinearize(x(0))?,
-            leveled::Op::Rescale => e.rescale(x(0))?,
-            leveled::Op::Adjust(level) => e.adjust(x(0), level)?,
+            op => {
+                let x = |i: usize| &values[node.args[i].index()];
+                apply(e, op.into(), x, &constants)?.expect("only inputs are not applied")
+            }
         };
         values.push(value);
     }
@@ -145,41 +168,32 @@ pub fn run_leveled<E: Evaluator>(
 /// # Panics
 /// If `program` does not verify or the number of inputs differs.
 pub fn run_program<E: Evaluator>(p: &Program, e: &mut E, inputs: Vec<E::Value>) -> Result<Vec<E::Value>, E::Error> {
+    let constants = Constants { maps: &p.maps, plans: Some(&p.plans), plains: &p.plains };
     let mut inputs: Vec<Option<E::Value>> = inputs.into_iter().map(Some).collect();
     let count = p.instructions.iter().map(|i| i.destination.index() + 1).max().unwrap_or(0);
     let mut registers: Vec<Option<E::Value>> = vec![None; count];
     for instruction in &p.instructions {
         e.enter(&instruction.origin, instruction.op.name());
         let destination = instruction.destination.index();
-        let x =
-            |i: usize| registers[instruction.args[i].index()].as_ref().expect("verified: written before it is read");
+        let full = "verified: written before it is read";
         let value = match instruction.op {
             program::Op::Load(i) => inputs[i as usize].take().expect("verified: loaded once"),
             program::Op::Decompose => {
-                e.decompose(registers[destination].as_mut().expect("verified: written before it is read"))?;
+                e.decompose(registers[destination].as_mut().expect(full))?;
                 continue;
             }
             program::Op::Forget => {
-                e.forget(registers[destination].as_mut().expect("verified: written before it is read"));
+                e.forget(registers[destination].as_mut().expect(full));
                 continue;
             }
             program::Op::Free => {
                 registers[destination] = None;
                 continue;
             }
-            program::Op::Linear(m) => e.linear(x(0), (m, &p.maps[m]), Some(&p.plans[m]))?,
-            program::Op::AddPlain(id) => e.add_plain(x(0), (id, &p.plains[id]))?,
-            program::Op::MulPlain(id) => e.mul_plain(x(0), (id, &p.plains[id]))?,
-            program::Op::Add => e.add(x(0), x(1))?,
-            program::Op::Sub => e.sub(x(0), x(1))?,
-            program::Op::Negate => e.negate(x(0))?,
-            program::Op::Mul => e.mul(x(0), x(1))?,
-            program::Op::Square => e.square(x(0))?,
-            program::Op::Rotate(r) => e.rotate(x(0), r)?,
-            program::Op::Relinearize => e.relinearize(x(0))?,
-            program::Op::Rescale => e.rescale(x(0))?,
-            program::Op::RelinearizeRescale => e.relinearize_rescale(x(0))?,
-            program::Op::Adjust(level) => e.adjust(x(0), level)?,
+            op => {
+                let x = |i: usize| registers[instruction.args[i].index()].as_ref().expect(full);
+                apply(e, op, x, &constants)?.expect("the others are applied")
+            }
         };
         registers[destination] = Some(value);
     }

@@ -6,7 +6,7 @@
 
 mod verify;
 
-use crate::circuit::{Input, MapId, Output, PlainId};
+use crate::circuit::{self, Input, MapId, Output, PlainId};
 use crate::entity::EntityVec;
 use crate::{Level, Origin, ParametersLiteral, Plain, Rotation, Scale, SlotMap};
 pub use verify::LeveledError;
@@ -119,6 +119,24 @@ impl Op {
             Op::Input(_) => 0,
             Op::Add | Op::Sub | Op::Mul => 2,
             _ => 1,
+        }
+    }
+}
+
+/// Every slot operation has a leveled one of the same meaning.
+impl From<circuit::Op> for Op {
+    fn from(op: circuit::Op) -> Op {
+        match op {
+            circuit::Op::Input(i) => Op::Input(i),
+            circuit::Op::Linear(m) => Op::Linear(m),
+            circuit::Op::AddPlain(p) => Op::AddPlain(p),
+            circuit::Op::MulPlain(p) => Op::MulPlain(p),
+            circuit::Op::Add => Op::Add,
+            circuit::Op::Sub => Op::Sub,
+            circuit::Op::Negate => Op::Negate,
+            circuit::Op::Mul => Op::Mul,
+            circuit::Op::Square => Op::Square,
+            circuit::Op::Rotate(r) => Op::Rotate(r),
         }
     }
 }

@@ -7,7 +7,7 @@ mod verify;
 
 use crate::circuit::{Input, MapId, Output, PlainId};
 use crate::entity::EntityVec;
-use crate::leveled::Type;
+use crate::leveled::{self, Type};
 use crate::{Level, Origin, ParametersLiteral, Plain, Rotation, SlotMap};
 use std::collections::BTreeMap;
 pub use verify::ProgramError;
@@ -151,6 +151,27 @@ impl Op {
             Op::Rescale => "rescale",
             Op::RelinearizeRescale => "relinearize_rescale",
             Op::Adjust(_) => "adjust",
+        }
+    }
+}
+
+/// Every leveled operation is one of the machine.
+impl From<leveled::Op> for Op {
+    fn from(op: leveled::Op) -> Op {
+        match op {
+            leveled::Op::Input(i) => Op::Load(i),
+            leveled::Op::Linear(m) => Op::Linear(m),
+            leveled::Op::AddPlain(p) => Op::AddPlain(p),
+            leveled::Op::MulPlain(p) => Op::MulPlain(p),
+            leveled::Op::Add => Op::Add,
+            leveled::Op::Sub => Op::Sub,
+            leveled::Op::Negate => Op::Negate,
+            leveled::Op::Mul => Op::Mul,
+            leveled::Op::Square => Op::Square,
+            leveled::Op::Rotate(r) => Op::Rotate(r),
+            leveled::Op::Relinearize => Op::Relinearize,
+            leveled::Op::Rescale => Op::Rescale,
+            leveled::Op::Adjust(level) => Op::Adjust(level),
         }
     }
 }

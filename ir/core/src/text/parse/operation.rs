@@ -82,7 +82,7 @@ pub(super) fn program_op<A>(
         "relinearize_rescale" => Ok((program::Op::RelinearizeRescale, vec![argument(c)?])),
         _ => {
             let (op, args) = leveled_op(c, name, constants, argument)?;
-            Ok((scheduled(op), args))
+            Ok((op.into(), args))
         }
     }
 }
@@ -100,24 +100,5 @@ fn with_levels(op: circuit::Op) -> leveled::Op {
         circuit::Op::Mul => Op::Mul,
         circuit::Op::Square => Op::Square,
         circuit::Op::Rotate(r) => Op::Rotate(r),
-    }
-}
-
-fn scheduled(op: leveled::Op) -> program::Op {
-    use program::Op;
-    match op {
-        leveled::Op::Input(i) => Op::Load(i),
-        leveled::Op::Linear(map) => Op::Linear(map),
-        leveled::Op::AddPlain(plain) => Op::AddPlain(plain),
-        leveled::Op::MulPlain(plain) => Op::MulPlain(plain),
-        leveled::Op::Add => Op::Add,
-        leveled::Op::Sub => Op::Sub,
-        leveled::Op::Negate => Op::Negate,
-        leveled::Op::Mul => Op::Mul,
-        leveled::Op::Square => Op::Square,
-        leveled::Op::Rotate(r) => Op::Rotate(r),
-        leveled::Op::Relinearize => Op::Relinearize,
-        leveled::Op::Rescale => Op::Rescale,
-        leveled::Op::Adjust(level) => Op::Adjust(level),
     }
 }
