@@ -28,5 +28,4 @@ pub use comparison::{Comparison, class};
 pub use diagnostic::Failure;
 pub use preprocess::Preprocess;
 pub use progress::Progress;
-pub use samples::load as load_samples;
 pub use simulate::{Simulated, simulate};

@@ -39,8 +39,3 @@ pub fn plan(circuit: &circuit::Circuit, options: &PlanOptions) -> Result<leveled
 pub fn depth(circuit: &circuit::Circuit) -> hec_ir::Depth {
     height::depth(circuit, &height::heights(circuit))
 }
-
-/// Levels by layer along a deepest path, in the order of evaluation.
-pub fn depth_by_layer(circuit: &circuit::Circuit) -> Vec<LayerDepth> {
-    height::depth_by_layer(circuit, &height::heights(circuit))
-}

@@ -1,4 +1,4 @@
-//! Polynomials in a basis.
+//! Bases, and evaluation in clear.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,33 +12,7 @@ pub enum Basis {
     Chebyshev,
 }
 
-/// A polynomial by its coefficients, constant term first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Polynomial {
-    /// The basis.
-    pub basis: Basis,
-    /// The coefficients; never empty.
-    pub coefficients: Vec<f64>,
-}
-
-impl Polynomial {
-    /// From coefficients, constant term first.
-    pub fn new(basis: Basis, coefficients: Vec<f64>) -> Self {
-        Polynomial { basis, coefficients }
-    }
-
-    /// Number of coefficients minus one.
-    pub fn degree(&self) -> usize {
-        self.coefficients.len().saturating_sub(1)
-    }
-
-    /// The value at `x`.
-    pub fn eval(&self, x: f64) -> f64 {
-        evaluate(self.basis, &self.coefficients, x)
-    }
-}
-
-/// The value at `x`: Horner, or Clenshaw's recurrence for Chebyshev.
+/// The value at `x` of the polynomial with these coefficients, constant term first: Horner, or Clenshaw's recurrence for Chebyshev.
 pub fn evaluate(basis: Basis, coefficients: &[f64], x: f64) -> f64 {
     match basis {
         Basis::Monomial => coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c),

@@ -9,7 +9,7 @@ use crate::tensor::ClientOp;
 use crate::{Layout, Parameters, ParametersLiteral, Slots};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 /// How to make keys, encrypt inputs and read outputs of one program.
@@ -77,8 +77,7 @@ impl ClientFile {
     /// # Errors
     /// When the file cannot be written; then it does not exist, or is what it was.
     pub fn write(&self, path: &Path) -> Result<(), ArtifactError> {
-        let json = self.to_json()?;
-        file::replace(path, |mut file| Ok(file.write_all(json.as_bytes())?))
+        file::write_file(path, self.to_json()?.as_bytes())
     }
 
     /// Read `model.client.json`.
