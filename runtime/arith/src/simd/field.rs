@@ -13,7 +13,7 @@ use crate::modulus::ROUND;
 #[derive(Clone, Copy)]
 pub(crate) struct Field<V> {
     pub(super) p: V,
-    inverse: V,
+    pub(super) inverse: V,
     round: V,
 }
 
