@@ -59,13 +59,13 @@ def main():
                         key = (record["set"], record["op"])
                         units[key] = unit
                         values[key][record["peer"]].append(value)
-    print(f"{'set':<14}{'operation':<24}{'OpenFHE':>12}{'hec':>12}{'ratio':>9}")
+    print(f"{'set':<14}{'operation':<24}{'OpenFHE':>9}{'':5}{'hec':>9}{'':5}{'ratio':>7}")
     for key, both in values.items():
         if not (both["openfhe"] and both["hec"]):
             continue
         theirs, own = statistics.median(both["openfhe"]), statistics.median(both["hec"])
         ratio = f"{own - theirs:+.1f} b" if units[key] == "log2" else f"{theirs / own:.2f}"
-        print(f"{key[0]:<14}{key[1]:<24}{theirs:>9.2f} {units[key]:<3}{own:>9.2f} {units[key]:<3}{ratio:>6}")
+        print(f"{key[0]:<14}{key[1]:<24}{theirs:>9.2f} {units[key]:<4}{own:>9.2f} {units[key]:<4}{ratio:>7}")
 
 
 if __name__ == "__main__":

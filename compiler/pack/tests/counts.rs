@@ -4,7 +4,10 @@
 mod common;
 
 use common::{Network, average_pool, check, counts, plain_conv};
+use hec_ir::circuit::Op as SlotOp;
 use hec_ir::tensor::{ConvAttributes, Graph, LinearStep, Op, Shape};
+use hec_poly::{Basis, EvaluationTree, Parity};
+use std::collections::BTreeSet;
 
 fn flatten(n: usize) -> LinearStep {
     LinearStep::Reshape { shape: Shape::new([1, n]) }
@@ -91,4 +94,25 @@ fn residual_network() {
     let expected =
         "diagonals 36+144+144+128+336+32, ciphertexts 1to1 1to1 1to1 1to1 1to1 1to1, rotations 1, products 3, depth 8";
     assert_eq!(counts(&circuit), expected);
+}
+
+/// Polynomials on one value compute each of its powers once: the products of all are those powers and the divisions.
+#[test]
+fn polynomials_on_one_value_share_its_powers() {
+    let tree = |degree| EvaluationTree::new(Basis::Chebyshev, degree, Parity::General).unwrap();
+    for degrees in [&[27, 27][..], &[13, 27], &[31, 59], &[119, 127], &[5, 15, 63]] {
+        let mut net = Network::new("several", 6);
+        let x = net.input(&[8]);
+        for &degree in degrees {
+            let y = net.polynomial(Basis::Chebyshev, &[1], degree, x);
+            net.output(y);
+        }
+        let circuit = check(&net.graph, 16, 3);
+        let products = circuit.nodes.values().filter(|n| matches!(n.op, SlotOp::Mul | SlotOp::Square)).count();
+        let trees: Vec<EvaluationTree> = degrees.iter().map(|&degree| tree(degree)).collect();
+        let powers: BTreeSet<usize> = trees.iter().flat_map(|t| t.powers().iter().map(|p| p.index)).collect();
+        let divisions: usize = trees.iter().map(|t| t.products() - t.powers().len()).sum();
+        assert_eq!(products, powers.len() + divisions, "degrees {degrees:?}");
+        assert!(products < trees.iter().map(EvaluationTree::products).sum());
+    }
 }

@@ -6,7 +6,7 @@ use hec_ir::circuit::{Circuit, Op, ValueId};
 use hec_ir::entity::EntityVec;
 use hec_ir::leveled::{self, Type};
 use hec_ir::{Level, Origin, Parameters};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rewrite `circuit` with levels, placing relinearizations, rescales and adjustments.
 pub(crate) fn assign(
@@ -48,11 +48,12 @@ pub(crate) fn assign(
     Ok(assigner.out)
 }
 
-/// How often each value is used by values that are needed, outputs included.
+/// How many values that are needed use each value, outputs included.
 fn uses(circuit: &Circuit, heights: &Heights) -> EntityVec<ValueId, u32> {
     let mut uses: EntityVec<ValueId, u32> = circuit.nodes.keys().map(|_| 0).collect();
     for (_, node) in circuit.nodes.iter().filter(|(id, _)| heights[*id].is_some()) {
-        for &arg in &node.args {
+        // x + x and x·x are one use of x.
+        for arg in node.args.iter().copied().collect::<BTreeSet<_>>() {
             uses[arg] += 1;
         }
     }

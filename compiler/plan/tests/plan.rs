@@ -41,6 +41,47 @@ fn a_sum_of_products_is_relinearized_and_rescaled_once() {
     assert_eq!(leveled.parameters.levels.len(), 2);
 }
 
+/// Doubled after rescaling, the rounding would be doubled too.
+#[test]
+fn a_product_is_doubled_before_it_is_rescaled() {
+    let (mut c, x) = circuit(13);
+    let minus_one = c.plains.push(Plain::Scalar(-1.0));
+    let square = c.push(Op::Square, [x], Origin::node("square")).expect("valid");
+    let twice = c.push(Op::Add, [square, square], Origin::node("twice")).expect("valid");
+    let chebyshev = c.push(Op::AddPlain(minus_one), [twice], Origin::node("t2")).expect("valid");
+    finish(&mut c, chebyshev);
+    let leveled = plan(&c, &options(13)).expect("fits");
+    leveled.verify().expect("well-formed");
+    let sum = leveled.nodes.values().find(|n| n.op == Leveled::Add).expect("the sum is there");
+    assert_eq!((sum.ty.parts, sum.ty.level), (3, Level(1)));
+    assert_eq!(count(&leveled, |op| op == Leveled::Relinearize), 1);
+    assert_eq!(count(&leveled, |op| op == Leveled::Rescale), 1);
+}
+
+/// (a·x + b)·T₂ + (c·x + d) with T₂ = 2x² − 1: the remainder joins the product as it is.
+#[test]
+fn a_division_relinearizes_what_is_multiplied_and_the_result() {
+    let (mut c, x) = circuit(13);
+    let number = |c: &mut Circuit, value| c.plains.push(Plain::Scalar(value));
+    let (one, half, third) = (number(&mut c, -1.0), number(&mut c, 0.5), number(&mut c, 0.25));
+    let mut push = |op, args: &[_]| c.push(op, args.to_vec(), Origin::node("p")).expect("valid");
+    let square = push(Op::Square, &[x]);
+    let twice = push(Op::Add, &[square, square]);
+    let power = push(Op::AddPlain(one), &[twice]);
+    let leaf = |push: &mut dyn FnMut(Op, &[_]) -> _, factor| {
+        let product = push(Op::MulPlain(factor), &[x]);
+        push(Op::AddPlain(third), &[product])
+    };
+    let (quotient, remainder) = (leaf(&mut push, half), leaf(&mut push, third));
+    let product = push(Op::Mul, &[quotient, power]);
+    let result = push(Op::Add, &[product, remainder]);
+    finish(&mut c, result);
+    let leveled = plan(&c, &options(13)).expect("fits");
+    leveled.verify().expect("well-formed");
+    assert_eq!(count(&leveled, |op| op == Leveled::Relinearize), 2, "the power and the result");
+    assert_eq!(count(&leveled, |op| op == Leveled::Rescale), 3, "the power, the quotient and the result");
+}
+
 #[test]
 fn a_value_used_late_drops_exactly_to_where_it_is_used() {
     let (mut c, x) = circuit(13);

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed test is a panic")]
 
 use hec_poly::{Basis, EvaluationTree, Parity, Target, TreeError, evaluate};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt::Write;
 
 /// A number with the levels that it took.
 #[derive(Clone, Copy)]
@@ -90,8 +92,10 @@ fn every_degree_has_optimal_depth_and_the_right_value() {
 /// The table of the budgeted split; fewer is better.
 #[test]
 fn products_are_no_more_than_those_known() {
-    let general = [(7, 5), (13, 7), (15, 8), (27, 11), (31, 13), (59, 16), (63, 18), (119, 24), (127, 27), (247, 33)];
-    let odd = [(7, 5), (13, 7), (15, 8), (27, 10), (31, 12), (59, 15), (63, 17), (119, 20), (127, 23), (247, 29)];
+    let general =
+        [(7, 5), (13, 7), (15, 8), (27, 11), (31, 13), (59, 16), (63, 18), (119, 24), (127, 27), (247, 33), (255, 36)];
+    let odd =
+        [(7, 5), (13, 7), (15, 8), (27, 10), (31, 12), (59, 15), (63, 17), (119, 20), (127, 23), (247, 29), (255, 32)];
     for (degree, products) in general {
         let found = check(Basis::Chebyshev, degree, Parity::General);
         assert!(found <= products, "degree {degree}: {found} products, {products} are known");
@@ -101,6 +105,55 @@ fn products_are_no_more_than_those_known() {
         assert!(found <= products, "odd degree {degree}: {found} products, {products} are known");
     }
 }
+
+/// Products of trees of all degrees from 2 to 127: for each depth, the number of products and the largest degree that
+/// they reach. Both bases take the same.
+#[test]
+fn table_of_products() {
+    let mut found = String::new();
+    for parity in [Parity::General, Parity::Odd, Parity::Even] {
+        let mut lines: BTreeMap<(u32, usize), (usize, usize)> = BTreeMap::new();
+        let degrees =
+            (2..=127).filter(|degree| parity == Parity::General || (degree % 2 == 1) == (parity == Parity::Odd));
+        for degree in degrees {
+            let tree = |basis| EvaluationTree::new(basis, degree, parity).unwrap();
+            let (tree, monomial) = (tree(Basis::Chebyshev), tree(Basis::Monomial));
+            assert_eq!((tree.depth(), tree.products()), (monomial.depth(), monomial.products()), "degree {degree}");
+            assert_eq!(tree.depth(), (degree + 1).next_power_of_two().trailing_zeros());
+            let range = lines.entry((tree.depth(), tree.products())).or_insert((degree, degree));
+            range.1 = degree;
+        }
+        for depth in 2..=7 {
+            let of_depth = lines.iter().filter(|((d, _), _)| *d == depth);
+            // Within a depth, products never fall as the degree rises.
+            assert!(of_depth.clone().map(|(_, range)| range).is_sorted_by(|a, b| a.1 < b.0));
+            let reach: Vec<String> = of_depth.map(|((_, products), range)| format!("{products}:{}", range.1)).collect();
+            writeln!(found, "{parity:?}, depth {depth}: {}", reach.join(" ")).unwrap();
+        }
+    }
+    assert_eq!(found, TABLE, "\n{found}");
+}
+
+const TABLE: &str = "\
+General, depth 2: 1:2 2:3
+General, depth 3: 2:4 3:5 4:6 5:7
+General, depth 4: 4:8 5:10 6:12 7:14 8:15
+General, depth 5: 7:16 8:20 9:22 10:24 11:28 12:30 13:31
+General, depth 6: 11:34 12:40 13:44 14:48 15:56 16:60 17:62 18:63
+General, depth 7: 16:64 17:72 18:80 19:88 20:92 21:98 22:106 23:112 24:120 25:124 26:126 27:127
+Odd, depth 2: 2:3
+Odd, depth 3: 3:5 5:7
+Odd, depth 4: 5:9 6:11 7:13 8:15
+Odd, depth 5: 8:19 9:23 10:27 11:29 12:31
+Odd, depth 6: 11:39 12:43 13:47 14:55 15:59 16:61 17:63
+Odd, depth 7: 15:69 16:79 17:87 18:97 19:111 20:119 21:123 22:125 23:127
+Even, depth 2: 1:2
+Even, depth 3: 2:4 3:6
+Even, depth 4: 3:8 4:10 5:12 6:14
+Even, depth 5: 5:16 6:20 7:24 8:28 9:30
+Even, depth 6: 8:32 9:40 10:44 11:48 12:56 13:60 14:62
+Even, depth 7: 12:68 13:80 14:88 15:96 16:112 17:120 18:124 19:126
+";
 
 #[test]
 fn leaf_coefficients_are_linear() {

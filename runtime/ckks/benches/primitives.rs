@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hec_ckks::{
-    Ciphertext, Context, DiagonalValues, EncodedDiagonals, Encoder, EvaluationKeys, Evaluator, KeyRequest, LinearPlan,
-    LinearTerm, MemoryBudget, Plaintext, SecretKey, Stored,
+    Ciphertext, CkksError, Context, DiagonalValues, EncodedDiagonals, Encoder, EvaluationKeys, Evaluator, KeyRequest,
+    LinearPlan, LinearTerm, MemoryBudget, Plaintext, PrecisionStats, SecretKey, Stored,
 };
 use hec_params::{ChainRequest, Depth, Level, LogN, Parameters, ParametersLiteral, Rotation};
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
+use rand_core::{RngCore, SeedableRng};
 use rayon::ThreadPool;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -40,6 +40,8 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 const ENOUGH: usize = 41;
 /// Rows and columns of the matrix that is multiplied with an encrypted vector.
 const MATRIX: usize = 512;
+/// Pairs of messages that errors are the mean of.
+const MESSAGES: usize = 8;
 /// Encoded diagonals that take more than this are kept as integers.
 const RESIDUE_BYTES: usize = 512 << 20;
 
@@ -130,6 +132,16 @@ impl Meter {
         Ok(last)
     }
 
+    /// The mean of log2 of the largest slot errors.
+    fn error(&self, op: &str, errors: &[f64]) {
+        let log2 = errors.iter().sum::<f64>() / errors.len() as f64;
+        if self.json {
+            println!(r#"{{"peer":"hec","set":"{}","op":"{op}","log2":{log2:.3}}}"#, self.set);
+        } else {
+            println!("{:<12} {op:<24} {log2:>10.2} log2 of the largest slot error", self.set);
+        }
+    }
+
     fn size(&self, op: &str, bytes: usize) {
         let mb = bytes as f64 / f64::from(1 << 20);
         if self.json {
@@ -213,6 +225,9 @@ fn run(set: &'static Set, options: &Options) -> Outcome<()> {
     };
     client(&meter, &parties)?;
     server(&meter, &parties)?;
+    if options.only.as_ref().is_none_or(|only| only.starts_with("error")) {
+        errors(&meter, &parties)?;
+    }
     if options.only.as_ref().is_none_or(|only| only.starts_with("matvec")) { matrix(&meter, &parties) } else { Ok(()) }
 }
 
@@ -260,6 +275,44 @@ fn server(meter: &Meter, parties: &Parties) -> Outcome<()> {
     let plan = LinearPlan { inputs: 1, outputs: 1, terms: (1..=16).map(term).collect() };
     let diagonals = EncodedDiagonals::residues(&parties.encoder, top, 16, |_| Cow::Borrowed(&parties.values))?;
     meter.time("linear_16", || Ok(evaluator.linear(&plan, &[x], &diagonals, MemoryBudget::default())?))?;
+    Ok(())
+}
+
+/// Errors of fresh ciphertexts and of one operation on them; products are rescaled.
+fn errors(meter: &Meter, parties: &Parties) -> Outcome<()> {
+    let Parties { context, encoder, secret, top, values } = parties;
+    let mut request = KeyRequest { relinearize: Some(*top), ..KeyRequest::default() };
+    request.rotation(Rotation(1), *top);
+    let evaluator = parties.evaluator(&request)?;
+    let scale = context.scale(*top)?;
+    let mut rng = parties.rng();
+    let mut all: [Vec<f64>; 4] = Default::default();
+    for _ in 0..MESSAGES {
+        // Uniform in [−1, 1].
+        let mut message = || -> Vec<f64> {
+            values.iter().map(|_| f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0).collect()
+        };
+        let (x, y) = (message(), message());
+        let (px, py) = (encoder.encode(&x, *top, scale)?, encoder.encode(&y, *top, scale)?);
+        let mut encrypt = |p| Ok::<_, CkksError>(secret.encrypt(context, p, &mut rng)?.expand(context)?);
+        let (cx, cy) = (encrypt(&px)?, encrypt(&py)?);
+        let xy: Vec<f64> = x.iter().zip(&y).map(|(x, y)| x * y).collect();
+        let mut turned = x.clone();
+        turned.rotate_left(1);
+        let results = [
+            (&cx, &x),
+            (&evaluator.rescale(&evaluator.mul_plain(&cx, &py)?)?, &xy),
+            (&evaluator.rescale(&evaluator.relinearize(&evaluator.multiply(&cx, &cy)?)?)?, &xy),
+            (&evaluator.rotate(&cx, Rotation(1))?, &turned),
+        ];
+        for (errors, (ciphertext, expected)) in all.iter_mut().zip(results) {
+            let decoded = encoder.decode(&secret.decrypt(context, ciphertext)?)?;
+            errors.push(PrecisionStats::of(&decoded, expected).log2_max);
+        }
+    }
+    for (op, errors) in ["error_encrypt", "error_mul_ct_pt", "error_mul_ct_ct_relin", "error_rotate"].iter().zip(&all) {
+        meter.error(op, errors);
+    }
     Ok(())
 }
 
