@@ -64,7 +64,7 @@ impl ParametersLiteral {
 }
 
 /// The fewest primes whose product is near `target`.
-fn prime_group(target: f64, log_n: LogN, taken: &mut Vec<u64>) -> Result<Vec<u64>, ParametersError> {
+pub(crate) fn prime_group(target: f64, log_n: LogN, taken: &mut Vec<u64>) -> Result<Vec<u64>, ParametersError> {
     let count = (libm::log2(target) / 49.9).ceil().max(1.0);
     let mut rest = target;
     let mut group = Vec::new();
@@ -79,7 +79,7 @@ fn prime_group(target: f64, log_n: LogN, taken: &mut Vec<u64>) -> Result<Vec<u64
 }
 
 /// The fewest equal primes whose product has at least `bits` bits.
-fn special_primes(bits: f64, log_n: LogN, taken: &mut Vec<u64>) -> Result<Vec<u64>, ParametersError> {
+pub(crate) fn special_primes(bits: f64, log_n: LogN, taken: &mut Vec<u64>) -> Result<Vec<u64>, ParametersError> {
     let count = (bits / 49.9).ceil().max(1.0);
     // Half a bit of reserve covers primes that lie a little below their target.
     let each = libm::exp2(((bits + 0.5) / count).min(49.99));

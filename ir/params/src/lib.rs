@@ -9,12 +9,16 @@
 //! Non-goal: arithmetic; that is `hec-arith`.
 #![forbid(unsafe_code)]
 
+mod bootstrap;
 mod chain;
 mod parameters;
 mod prime;
 mod quantity;
 mod security;
 
+pub use bootstrap::{
+    BootstrapChoice, BootstrapParameters, Order, Sine, log2_failure, overflow_bound, overflow_probability,
+};
 pub use chain::ChainRequest;
 pub use parameters::{Parameters, ParametersError, ParametersLiteral};
 pub use prime::{PRIME_LIMIT_BITS, is_prime, nearest_ntt_prime};

@@ -51,6 +51,8 @@ pub enum ParametersError {
     TooDeep { depth: u32, log_qp: f64, max: f64, log_n: u32 },
     #[error("no more primes near 2^{0:.1}")]
     NoPrime(f64),
+    #[error("bootstrapping: {0}")]
+    Bootstrap(&'static str),
 }
 
 /// A parameter set that has been checked.

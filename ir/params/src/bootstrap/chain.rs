@@ -1,0 +1,47 @@
+//! The primes of a bootstrap.
+
+use super::{BootstrapChoice, Order};
+use crate::chain::{prime_group, special_primes};
+use crate::security::log2_product;
+use crate::{ParametersError, ParametersLiteral, Scale};
+
+/// The program's levels have scale and primes of `scale_bits`. Above them Δ(ℓ)² = Δ(ℓ−1)·q(ℓ) fixes the scales, which
+/// rise within a few levels to the size of the primes there, so that no prime is spent on a change of scale.
+pub(super) fn literal(choice: &BootstrapChoice) -> Result<ParametersLiteral, ParametersError> {
+    let (log_n, mut taken) = (choice.log_n, Vec::new());
+    let before = if choice.order == Order::CoeffsFirst { choice.slots_to_coeffs.len() as u32 } else { 0 };
+    let after = if choice.order == Order::CoeffsLast { choice.slots_to_coeffs.len() as u32 } else { 0 };
+    let output = libm::exp2(choice.scale_bits);
+    let mut scale = output;
+    let mut levels = Vec::new();
+    for _ in 0..before + choice.levels.0 {
+        let group = prime_group(scale, log_n, &mut taken)?;
+        scale *= scale / product(&group);
+        levels.push(group);
+    }
+    levels.push(prime_group(libm::exp2(choice.base_bits), log_n, &mut taken)?);
+    levels.reverse();
+    let mut scale = output;
+    let eval = (0..after + choice.sine.depth()).map(|_| choice.eval_bits);
+    for bits in eval.chain(choice.coeffs_to_slots.iter().map(|_| choice.slots_bits)) {
+        let group = prime_group(libm::exp2(bits), log_n, &mut taken)?;
+        scale = libm::sqrt(scale * product(&group));
+        levels.push(group);
+    }
+    let primes: Vec<u64> = levels.iter().flatten().copied().collect();
+    let digit_size = choice.digit_size.clamp(1, primes.len());
+    let digit = primes.chunks(digit_size).map(log2_product).fold(0.0, f64::max);
+    let special = special_primes(digit, log_n, &mut taken)?;
+    Ok(ParametersLiteral {
+        log_n,
+        levels,
+        special,
+        digit_size,
+        top_scale: Scale(scale),
+        insecure_toy: choice.insecure_toy,
+    })
+}
+
+fn product(group: &[u64]) -> f64 {
+    group.iter().fold(1.0, |q, &p| q * p as f64)
+}
