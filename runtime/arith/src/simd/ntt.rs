@@ -4,7 +4,8 @@
 //! halves. A pass does three levels at once, on eight vectors in registers (radix 8); near the root, passes of radix 4 or 2
 //! take the levels that are left over. The three levels nearest the leaves follow an 8×8 transposition, so that every lane
 //! has its own node. A product is a chain of 17 cycles and keeps the multipliers busy for 4: eight butterflies of each level
-//! are interleaved, on two groups of eight vectors, where there are 32 registers.
+//! are interleaved, on two groups of eight vectors, also where there are only 16 registers and some operands wait on the
+//! stack: a processor that looks 128 or 256 instructions ahead sees too little else.
 //!
 //! Bounds, with B for magnitudes in units of p. *Tight* kernels serve p < 2^50 and reduce often enough for B < 4 at every
 //! factor. *Roomy* kernels serve p < 2^48, where B < 16 is allowed and ε < 3/128: forward, values grow by at most 1/2 + εB
@@ -67,9 +68,22 @@ fn root_radices(len: usize) -> &'static [usize] {
     }
 }
 
-/// Whether passes of radix 8 work on two groups of vectors at a time.
+/// Whether passes of radix 8 work on two groups of vectors at a time: not the portable ones, where nothing is gained.
 const fn paired<S: Residues>() -> bool {
-    S::LANES == 8
+    S::LANES > 1
+}
+
+/// Octets of vectors worked on together within blocks: two, if there are so many blocks, and always whole blocks, so that a
+/// transposition has been read before it is overwritten.
+#[inline(always)]
+fn octets<S: Residues>(blocks: usize) -> usize {
+    (8 / S::LANES).max(blocks.min(2))
+}
+
+/// The block, and the column or group of rows within it, of octet `i`.
+#[inline(always)]
+fn place<S: Residues>(i: usize) -> (usize, usize) {
+    (i * S::LANES / 8, i * S::LANES % 8)
 }
 
 /// Eight vectors.
@@ -106,14 +120,17 @@ impl<S: Residues> Tree<'_, S> {
         ]
     }
 
-    /// Of `K` nodes from `k` on.
+    /// `K` octets of columns of blocks, of nodes from `k` on, and their factors.
     #[inline(always)]
-    fn consecutive_nodes<const K: usize>(&self, k: usize) -> [Factors<S>; K] {
+    fn columns<const K: usize>(&self, x: &[[f64; BLOCK]], k: usize) -> ([Octet<S>; K], [Factors<S>; K]) {
+        let mut r = [self.load(&x[0], 0); K];
         let mut factors = [self.nodes(k); K];
-        for (i, factors) in factors.iter_mut().enumerate() {
-            *factors = self.nodes(k + i);
+        for i in 1..K {
+            let (block, column) = place::<S>(i);
+            r[i] = self.load(&x[block], column);
+            factors[i] = if column == 0 { self.nodes(k + block) } else { factors[i - 1] };
         }
-        factors
+        (r, factors)
     }
 
     /// The factors nearest the leaves, for `LANES` nodes of a block.

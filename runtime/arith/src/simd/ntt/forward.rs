@@ -1,7 +1,7 @@
 //! The forward transform.
 
 use super::super::field::Residues;
-use super::{BLOCK, CACHED, Factors, Octet, Tree, eighths, halves, paired, quarters, root_radices};
+use super::{BLOCK, CACHED, Factors, Octet, Tree, eighths, halves, octets, paired, place, quarters, root_radices};
 
 pub(super) struct Forward<'a, S: Residues, const TIGHT: bool> {
     pub(super) tree: Tree<'a, S>,
@@ -40,21 +40,22 @@ impl<S: Residues, const TIGHT: bool> Forward<'_, S, TIGHT> {
             (t, nodes, first) = (t / 8, nodes * 8, first * 8);
         }
         let blocks = x.as_chunks_mut::<BLOCK>().0;
-        if paired::<S>() && blocks.len() > 1 {
-            self.six_levels::<2>(blocks, nodes, first);
-        } else {
-            self.six_levels::<1>(blocks, nodes, first);
+        match octets::<S>(blocks.len()) {
+            1 => self.six_levels::<1>(blocks, nodes, first),
+            2 => self.six_levels::<2>(blocks, nodes, first),
+            _ => self.six_levels::<8>(blocks, nodes, first),
         }
     }
 
-    /// The last six levels of the blocks from number `first` on, of all `nodes` blocks.
+    /// The last six levels of the blocks from number `first` on, of all `nodes` blocks, `K` octets at a time.
     #[inline(always)]
     fn six_levels<const K: usize>(&self, blocks: &mut [[f64; BLOCK]], nodes: usize, first: usize) {
-        for (i, x) in blocks.chunks_exact_mut(K).enumerate() {
-            self.block::<K>(x, nodes + first + K * i);
+        let together = K * S::LANES / 8;
+        for (i, x) in blocks.chunks_exact_mut(together).enumerate() {
+            self.block::<K>(x, nodes + first + together * i);
         }
-        for (i, x) in blocks.chunks_exact_mut(K).enumerate() {
-            self.leaves::<K>(x, first + K * i);
+        for (i, x) in blocks.chunks_exact_mut(together).enumerate() {
+            self.leaves::<K>(x, first + together * i);
         }
     }
 
@@ -111,42 +112,35 @@ impl<S: Residues, const TIGHT: bool> Forward<'_, S, TIGHT> {
         }
     }
 
-    /// The first three levels of `K` blocks, from node `k` on.
+    /// The first three levels of the blocks that are `K` octets of columns, from node `k` on.
     #[inline(always)]
     fn block<const K: usize>(&self, x: &mut [[f64; BLOCK]], k: usize) {
-        let factors = self.tree.consecutive_nodes::<K>(k);
-        for column in (0..8).step_by(S::LANES) {
-            let mut r = [self.tree.load(&x[0], column); K];
-            for i in 1..K {
-                r[i] = self.tree.load(&x[i], column);
-            }
-            self.butterflies::<K, true>(&mut r, &factors);
-            for (r, x) in r.iter().zip(&mut *x) {
-                self.tree.store(x, column, r);
-            }
+        let (mut r, factors) = self.tree.columns::<K>(x, k);
+        self.butterflies::<K, true>(&mut r, &factors);
+        for (i, r) in r.iter().enumerate() {
+            let (block, column) = place::<S>(i);
+            self.tree.store(&mut x[block], column, r);
         }
     }
 
-    /// The last three levels of `K` blocks from number `first` on, to reduced results.
+    /// The last three levels of the blocks that are `K` octets of rows, from number `first` on, to reduced results.
     #[inline(always)]
     fn leaves<const K: usize>(&self, x: &mut [[f64; BLOCK]], first: usize) {
         let (s, m) = (self.tree.s, self.tree.field);
-        let mut source = [[0.0; BLOCK]; K];
-        source.copy_from_slice(x);
-        for group in (0..8).step_by(S::LANES) {
-            let mut r = [s.load_transposed(&source[0][8 * group..]); K];
-            let mut factors = [self.tree.lanes(first, group); K];
-            for i in 1..K {
-                r[i] = s.load_transposed(&source[i][8 * group..]);
-                factors[i] = self.tree.lanes(first + i, group);
+        let mut r = [s.load_transposed(&x[0]); K];
+        let mut factors = [self.tree.lanes(first, 0); K];
+        for i in 1..K {
+            let (block, group) = place::<S>(i);
+            r[i] = s.load_transposed(&x[block][8 * group..]);
+            factors[i] = self.tree.lanes(first + block, group);
+        }
+        self.butterflies::<K, true>(&mut r, &factors);
+        for (i, r) in r.iter_mut().enumerate() {
+            for r in r.iter_mut() {
+                *r = s.reduce(m, *r);
             }
-            self.butterflies::<K, true>(&mut r, &factors);
-            for (r, x) in r.iter_mut().zip(&mut *x) {
-                for r in r.iter_mut() {
-                    *r = s.reduce(m, *r);
-                }
-                self.tree.store(x, group, r);
-            }
+            let (block, group) = place::<S>(i);
+            self.tree.store(&mut x[block], group, r);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The inverse transform.
 
 use super::super::field::{Factor, Residues};
-use super::{BLOCK, CACHED, Factors, Octet, Tree, eighths, halves, paired, quarters, root_radices};
+use super::{BLOCK, CACHED, Factors, Octet, Tree, eighths, halves, octets, paired, place, quarters, root_radices};
 use crate::Modulus;
 
 pub(super) struct Inverse<'a, S: Residues, const TIGHT: bool> {
@@ -53,23 +53,25 @@ impl<S: Residues, const TIGHT: bool> Inverse<'_, S, TIGHT> {
     #[inline(always)]
     fn blocks(&self, x: &mut [f64], nodes: usize, first: usize) {
         let blocks = x.as_chunks_mut::<BLOCK>().0;
-        if nodes == 1 {
-            self.leaves::<1>(blocks, 0);
-            self.radix8::<1, ROOT>(x, 1);
-        } else if paired::<S>() && blocks.len() > 1 {
-            self.six_levels::<2>(blocks, nodes, first);
-        } else {
-            self.six_levels::<1>(blocks, nodes, first);
+        match octets::<S>(blocks.len()) {
+            1 => self.six_levels::<1>(blocks, nodes, first),
+            2 => self.six_levels::<2>(blocks, nodes, first),
+            _ => self.six_levels::<8>(blocks, nodes, first),
         }
     }
 
+    /// `K` octets at a time.
     #[inline(always)]
     fn six_levels<const K: usize>(&self, blocks: &mut [[f64; BLOCK]], nodes: usize, first: usize) {
-        for (i, x) in blocks.chunks_exact_mut(K).enumerate() {
-            self.leaves::<K>(x, first + K * i);
+        let together = K * S::LANES / 8;
+        for (i, x) in blocks.chunks_exact_mut(together).enumerate() {
+            self.leaves::<K>(x, first + together * i);
         }
-        for (i, x) in blocks.chunks_exact_mut(K).enumerate() {
-            self.block::<K>(x, nodes + first + K * i);
+        if nodes == 1 {
+            return self.radix8::<1, ROOT>(blocks.as_flattened_mut(), 1);
+        }
+        for (i, x) in blocks.chunks_exact_mut(together).enumerate() {
+            self.block::<K>(x, nodes + first + together * i);
         }
     }
 
@@ -167,43 +169,36 @@ impl<S: Residues, const TIGHT: bool> Inverse<'_, S, TIGHT> {
         }
     }
 
-    /// The last three levels of `K` blocks, from node `k` on. Tight kernels have no room for the larger error of factors
-    /// used once at a second pass.
+    /// The last three levels of the blocks that are `K` octets of columns, from node `k` on. Tight kernels have no room for
+    /// the larger error of factors used once at a second pass.
     #[inline(always)]
     fn block<const K: usize>(&self, x: &mut [[f64; BLOCK]], k: usize) {
-        let factors = self.tree.consecutive_nodes::<K>(k);
-        for column in (0..8).step_by(S::LANES) {
-            let mut r = [self.tree.load(&x[0], column); K];
-            for i in 1..K {
-                r[i] = self.tree.load(&x[i], column);
-            }
-            if TIGHT {
-                self.butterflies::<K, MANY>(&mut r, &factors);
-            } else {
-                self.butterflies::<K, ONCE>(&mut r, &factors);
-            }
-            for (r, x) in r.iter().zip(&mut *x) {
-                self.tree.store(x, column, r);
-            }
+        let (mut r, factors) = self.tree.columns::<K>(x, k);
+        if TIGHT {
+            self.butterflies::<K, MANY>(&mut r, &factors);
+        } else {
+            self.butterflies::<K, ONCE>(&mut r, &factors);
+        }
+        for (i, r) in r.iter().enumerate() {
+            let (block, column) = place::<S>(i);
+            self.tree.store(&mut x[block], column, r);
         }
     }
 
-    /// The first three levels of `K` blocks from number `first` on, from reduced values.
+    /// The first three levels of the blocks that are `K` octets of rows, from number `first` on, from reduced values.
     #[inline(always)]
     fn leaves<const K: usize>(&self, x: &mut [[f64; BLOCK]], first: usize) {
-        let mut source = [[0.0; BLOCK]; K];
-        source.copy_from_slice(x);
-        for group in (0..8).step_by(S::LANES) {
-            let mut r = [self.tree.load(&source[0], group); K];
-            let mut factors = [self.tree.lanes(first, group); K];
-            for i in 1..K {
-                r[i] = self.tree.load(&source[i], group);
-                factors[i] = self.tree.lanes(first + i, group);
-            }
-            self.butterflies::<K, ONCE>(&mut r, &factors);
-            for (r, x) in r.iter().zip(&mut *x) {
-                self.tree.s.store_transposed(&mut x[8 * group..], *r);
-            }
+        let mut r = [self.tree.load(&x[0], 0); K];
+        let mut factors = [self.tree.lanes(first, 0); K];
+        for i in 1..K {
+            let (block, group) = place::<S>(i);
+            r[i] = self.tree.load(&x[block], group);
+            factors[i] = self.tree.lanes(first + block, group);
+        }
+        self.butterflies::<K, ONCE>(&mut r, &factors);
+        for (i, r) in r.into_iter().enumerate() {
+            let (block, group) = place::<S>(i);
+            self.tree.s.store_transposed(&mut x[block][8 * group..], r);
         }
     }
 
