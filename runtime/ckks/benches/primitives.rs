@@ -8,14 +8,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hec_arith::Modulus;
 use hec_ckks::{
-    Ciphertext, CkksError, Context, DiagonalValues, EncodedDiagonals, Encoder, EvaluationKeys, Evaluator, KeyRequest,
-    LinearPlan, LinearTerm, MemoryBudget, Plaintext, PrecisionStats, SecretKey, Stored,
+    Ciphertext, Context, DiagonalValues, EncodedDiagonals, Encoder, EvaluationKeys, Evaluator, KeyRequest, LinearPlan,
+    LinearTerm, MemoryBudget, Plaintext, PrecisionStats, RotationKeys, SecretKey, Stored,
 };
 use hec_params::{ChainRequest, Depth, Level, LogN, Parameters, ParametersLiteral, Rotation};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use rayon::ThreadPool;
+use rayon::prelude::*;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -263,6 +265,7 @@ fn server(meter: &Meter, parties: &Parties) -> Outcome<()> {
     meter.time("relinearize_rescale", || Ok(evaluator.relinearize_rescale(product)?))?;
     let relinearized = evaluator.relinearize(product)?;
     meter.time("rescale", || Ok(evaluator.rescale(&relinearized)?))?;
+    uniform_half(meter, parties)?;
     meter.time("rotate", || Ok(evaluator.rotate(x, Rotation(1))?))?;
     meter.time("decompose", || Ok(evaluator.decompose(x)?))?;
     let hoisted = || {
@@ -272,10 +275,41 @@ fn server(meter: &Meter, parties: &Parties) -> Outcome<()> {
     meter.time("hoisted_16_rot", hoisted)?;
     let term =
         |r: u32| LinearTerm { output: 0, input: 0, giant: Rotation(0), baby: Rotation(r), diagonal: r as usize - 1 };
-    let plan = LinearPlan { inputs: 1, outputs: 1, terms: (1..=16).map(term).collect() };
+    let plan = LinearPlan { inputs: 1, outputs: 1, terms: (1..=16).map(term).collect(), keys: RotationKeys::Each };
     let diagonals = EncodedDiagonals::residues(&parties.encoder, top, 16, |_| Cow::Borrowed(&parties.values))?;
     meter.time("linear_16", || Ok(evaluator.linear(&plan, &[x], &diagonals, MemoryBudget::default())?))?;
     Ok(())
+}
+
+/// The uniform half of one key: drawn from its seed, and read from memory (into a sum, as a key switch does). What is
+/// between them is what a rotation would take longer if keys were held as seeds.
+fn uniform_half(meter: &Meter, parties: &Parties) -> Outcome<()> {
+    let literal = parties.context.parameters().literal();
+    let primes: Vec<u64> = literal.levels.iter().flatten().chain(&literal.special).copied().collect();
+    let digits = (primes.len() - literal.special.len()).div_ceil(literal.digit_size);
+    let moduli: Vec<Modulus> = primes.iter().map(|&p| Modulus::new(p)).collect();
+    let n = parties.context.degree();
+    let draw = |limb: &mut [f64], j: usize, k: usize| {
+        let mut rng = parties.rng();
+        rng.set_stream((j << 32 | k) as u64);
+        hec_arith::sample::uniform(moduli[k], &mut rng, limb);
+    };
+    // Each prime has a limb for every digit.
+    let mut half = vec![vec![vec![0.0; n]; digits]; primes.len()];
+    half.iter_mut().enumerate().for_each(|(k, limbs)| {
+        limbs.iter_mut().enumerate().for_each(|(j, limb)| draw(limb, j, k));
+    });
+    let each = |work: &(dyn Fn(usize, &mut [f64]) + Sync)| {
+        (0..primes.len()).into_par_iter().for_each_init(|| vec![0.0; n], |buffer, k| work(k, buffer));
+    };
+    meter.time("key_half_drawn", || {
+        each(&|k, limb| (0..digits).for_each(|j| draw(limb, j, k)));
+        Ok(())
+    })?;
+    meter.time("key_half_read", || {
+        each(&|k, limb| half[k].iter().for_each(|x| hec_arith::add_assign(moduli[k], limb, x)));
+        Ok(())
+    })
 }
 
 /// Errors of fresh ciphertexts and of one operation on them; products are rescaled.
@@ -294,7 +328,7 @@ fn errors(meter: &Meter, parties: &Parties) -> Outcome<()> {
         };
         let (x, y) = (message(), message());
         let (px, py) = (encoder.encode(&x, *top, scale)?, encoder.encode(&y, *top, scale)?);
-        let mut encrypt = |p| Ok::<_, CkksError>(secret.encrypt(context, p, &mut rng)?.expand(context)?);
+        let mut encrypt = |p| secret.encrypt(context, p, &mut rng)?.expand(context);
         let (cx, cy) = (encrypt(&px)?, encrypt(&py)?);
         let xy: Vec<f64> = x.iter().zip(&y).map(|(x, y)| x * y).collect();
         let mut turned = x.clone();
@@ -328,7 +362,7 @@ fn matrix(meter: &Meter, parties: &Parties) -> Outcome<()> {
         baby: Rotation((d % BABIES) as u32),
         diagonal: d,
     };
-    let plan = LinearPlan { inputs: 1, outputs: 1, terms: (0..MATRIX).map(term).collect() };
+    let plan = LinearPlan { inputs: 1, outputs: 1, terms: (0..MATRIX).map(term).collect(), keys: RotationKeys::Each };
     let mut request = KeyRequest::default();
     plan.request_keys(top, &mut request);
     let evaluator = &parties.evaluator(&request)?;

@@ -89,7 +89,7 @@ pub use error::CkksError;
 pub use evaluator::Evaluator;
 pub use file::{FileError, FileInfo, FileKind, ProgramId, Stored};
 pub use keys::{EvaluationKeys, KeyName, KeyRequest};
-pub use linear::{LinearPlan, LinearTerm};
+pub use linear::{LinearPlan, LinearTerm, RotationKeys};
 pub use random::os_rng;
 pub use rotate::Decomposed;
 pub use secret::{KeyId, SecretKey};

@@ -79,7 +79,13 @@ impl Evaluator {
         self.permute(&a.ciphertext, Some(&a.digits), KeyName::Rotate(rotation))
     }
 
-    fn permute(&self, a: &Ciphertext, digits: Option<&Digits>, name: KeyName) -> Result<Ciphertext, CkksError> {
+    /// The image of a ciphertext under the automorphism of a key.
+    pub(crate) fn permute(
+        &self,
+        a: &Ciphertext,
+        digits: Option<&Digits>,
+        name: KeyName,
+    ) -> Result<Ciphertext, CkksError> {
         let (c0, c1) = a.two_parts()?;
         let key = self.keys.get(name, a.level)?;
         let source = match digits {

@@ -3,7 +3,8 @@
 //! Baby rotations stay in QP, so that they cost an inner product and a permutation but no division. Everything up to
 //! the sums of the giant steps is independent from prime to prime: one pass over the primes computes all baby
 //! rotations of one limb, small enough for a cache, and uses them up before the next. Giant rotations are summed in
-//! QP as well, and one division by P·q(ℓ) ends each output.
+//! QP as well, and one division by P·q(ℓ) ends each output. Where giant steps share one key, Horner's rule takes the
+//! place of their sum.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +17,11 @@ use crate::digits::{DigitSource, Digits, GroupDigits};
 use crate::encode::embed_integers;
 use crate::keys::EvaluationKey;
 use crate::limb::Limb;
-use crate::linear::GiantStep;
+use crate::linear::{BabyName, GiantStep};
 use crate::poly::{Basis, Poly, for_each_limb_pair};
 use crate::{
     Ciphertext, CkksError, Decomposed, Diagonal, Diagonals, Encoder, Evaluator, Integers, KeyName, LinearPlan,
+    RotationKeys,
 };
 
 /// Products whose reduction is shared.
@@ -49,6 +51,14 @@ struct Input<'a> {
 struct BabyStep<'a> {
     input: usize,
     key: Option<&'a EvaluationKey>,
+}
+
+/// How giant steps are rotated.
+enum Giants<'a> {
+    /// Each by its own key.
+    Each(BTreeMap<Rotation, Option<&'a EvaluationKey>>),
+    /// By Horner's rule from the largest to the smallest, all by one key; `at` is where the sum of each output stands.
+    InTurn { turn: Rotation, key: Option<&'a EvaluationKey>, at: Vec<Rotation> },
 }
 
 /// A diagonal ready for the pass over the primes.
@@ -112,12 +122,17 @@ impl Evaluator {
         plan.check()?;
         let level = self.check_inputs(plan, inputs)?;
         let below = level.below().ok_or(CkksError::NoLevelLeft)?;
+        if plan.keys == RotationKeys::TwoInAll {
+            let (names, rotated) = self.babies_in_turn(plan, inputs)?;
+            let inputs: Vec<_> = rotated.iter().map(|ciphertext| Input { ciphertext, digits: None }).collect();
+            return self.transform(&plan.over_babies(&names), &inputs, diagonals, budget);
+        }
         let basis = self.context.extended_basis(level);
         let names = plan.baby_steps();
         let babies = names.iter().map(|&(input, baby)| Ok(BabyStep { input, key: self.step_key(baby, level)? }));
         let babies = babies.collect::<Result<_, CkksError>>()?;
-        let steps = plan.giant_steps(&names);
-        let keys = steps.iter().map(|step| self.step_key(step.giant, level)).collect::<Result<Vec<_>, _>>()?;
+        let mut steps = plan.giant_steps(&names);
+        let mut giants = self.giants(plan, &mut steps, level)?;
         let passes = self.passes(&steps, basis, budget);
         let made = self.digits_to_keep(plan, inputs, passes.len());
         let rotated = plan.rotated_inputs();
@@ -136,9 +151,12 @@ impl Evaluator {
             let pass = &steps[range.clone()];
             let inner = work.inner_sums(pass, &work.encode(pass, diagonals)?);
             for (i, step) in pass.iter().enumerate() {
-                work.giant_step(keys[range.start + i], &inner, i, &mut sums[step.output]);
+                let sum = &mut sums[step.output];
+                let key = giants.before(&work, step, sum);
+                work.add_rotated(key, &|k, part| &inner[k][2 * i + part][..], sum);
             }
         }
+        sums.iter_mut().enumerate().for_each(|(output, sum)| giants.finish(&work, output, sum));
         let divider = self.context.mod_down_rescale(level)?;
         let finish = |(u0, u1): (Poly, Poly)| Ciphertext {
             key: self.keys.id(),
@@ -168,6 +186,44 @@ impl Evaluator {
 
     fn step_key(&self, rotation: Rotation, level: Level) -> Result<Option<&EvaluationKey>, CkksError> {
         if rotation.is_zero() { Ok(None) } else { self.keys.get(KeyName::Rotate(rotation), level).map(Some) }
+    }
+
+    /// How giant steps are rotated; puts `steps` in order for it.
+    fn giants(&self, plan: &LinearPlan, steps: &mut [GiantStep], level: Level) -> Result<Giants<'_>, CkksError> {
+        if plan.keys == RotationKeys::Each {
+            let named = |step: &GiantStep| Ok((step.giant, self.step_key(step.giant, level)?));
+            return Ok(Giants::Each(steps.iter().map(named).collect::<Result<_, CkksError>>()?));
+        }
+        steps.reverse();
+        let turn = plan.giant_turn();
+        Ok(Giants::InTurn { turn, key: self.step_key(turn, level)?, at: vec![Rotation(0); plan.outputs] })
+    }
+
+    /// Every baby step of every input, each from the one before it, and what they are.
+    fn babies_in_turn(
+        &self,
+        plan: &LinearPlan,
+        inputs: &[Input<'_>],
+    ) -> Result<(Vec<BabyName>, Vec<Ciphertext>), CkksError> {
+        let turn = plan.baby_turn();
+        let (mut names, mut all) = (Vec::new(), Vec::new());
+        for (i, input) in inputs.iter().enumerate() {
+            let babies: BTreeSet<Rotation> = plan.terms.iter().filter(|t| t.input == i).map(|t| t.baby).collect();
+            let last = babies.last().copied().unwrap_or(Rotation(0));
+            let (mut at, mut rotated) = (Rotation(0), input.ciphertext.clone());
+            while at < last {
+                let next = self.permute(&rotated, input.digits.filter(|_| at.is_zero()), KeyName::Rotate(turn))?;
+                let before = std::mem::replace(&mut rotated, next);
+                if at.is_zero() || babies.contains(&at) {
+                    names.push((i, at));
+                    all.push(before);
+                }
+                at.0 += turn.0;
+            }
+            names.push((i, at));
+            all.push(rotated);
+        }
+        Ok((names, all))
     }
 
     /// Consecutive giant steps that stay within the budget.
@@ -203,7 +259,46 @@ impl Evaluator {
     }
 }
 
+impl<'a> Giants<'a> {
+    /// Turn the sum of the step's output as far as Horner's rule asks before the step is added; the key of the step.
+    fn before(&mut self, work: &Transform<'_>, step: &GiantStep, sum: &mut (Poly, Poly)) -> Option<&'a EvaluationKey> {
+        match self {
+            Giants::Each(keys) => *keys.get(&step.giant)?,
+            Giants::InTurn { turn, key, at } => {
+                work.turn(*key, *turn, &mut at[step.output], step.giant, sum);
+                None
+            }
+        }
+    }
+
+    /// Turn the sum of an output after its last step.
+    fn finish(&mut self, work: &Transform<'_>, output: usize, sum: &mut (Poly, Poly)) {
+        if let Giants::InTurn { turn, key, at } = self {
+            work.turn(*key, *turn, &mut at[output], Rotation(0), sum);
+        }
+    }
+}
+
 impl Transform<'_> {
+    /// Rotate a sum by `turn` until it stands `at` the rotation `to`. What has not begun is put there.
+    fn turn(
+        &self,
+        key: Option<&EvaluationKey>,
+        turn: Rotation,
+        at: &mut Rotation,
+        to: Rotation,
+        sum: &mut (Poly, Poly),
+    ) {
+        let context = &self.evaluator.context;
+        while *at > to {
+            let zero = (Poly::zero(context, self.basis), Poly::zero(context, self.basis));
+            let (first, second) = std::mem::replace(sum, zero);
+            self.add_rotated(key, &|k, part| if part == 0 { first.limb(k) } else { second.limb(k) }, sum);
+            at.0 -= turn.0;
+        }
+        *at = to;
+    }
+
     /// The diagonals of a pass; values are encoded here.
     fn encode<'d>(
         &self,
@@ -307,10 +402,14 @@ impl Transform<'_> {
         used.into_iter().map(rotated).collect()
     }
 
-    /// Add the rotation of the pass's sum number `i` to the sums of its output.
-    fn giant_step(&self, key: Option<&EvaluationKey>, inner: &[Vec<Limb>], i: usize, (out0, out1): &mut (Poly, Poly)) {
+    /// Add a rotation of two parts in QP, given limb by limb, to a sum.
+    fn add_rotated<'l>(
+        &self,
+        key: Option<&EvaluationKey>,
+        part: &(dyn Fn(usize, usize) -> &'l [f64] + Sync),
+        (out0, out1): &mut (Poly, Poly),
+    ) {
         let context = &self.evaluator.context;
-        let part = |k: usize, part: usize| &inner[k][2 * i + part][..];
         let Some(key) = key else {
             for_each_limb_pair(context, out0, out1, |k, table, x0, x1| {
                 hec_arith::add_assign(table.modulus(), x0, part(k, 0));
@@ -318,7 +417,7 @@ impl Transform<'_> {
             });
             return;
         };
-        let second: Vec<&[f64]> = (0..inner.len()).map(|k| part(k, 1)).collect();
+        let second: Vec<&[f64]> = (0..context.limb_count(self.basis)).map(|k| part(k, 1)).collect();
         let c1 = context.mod_down(self.level).divide(context, self.basis, &second);
         let source = DigitSource::made(context, &c1, self.level);
         let groups = context.groups(self.level);

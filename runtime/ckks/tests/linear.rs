@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use common::{Party, party, toy};
 use hec_ckks::{
-    Ciphertext, CkksError, DiagonalValues, EncodedDiagonals, LinearPlan, LinearTerm, MemoryBudget, PrecisionStats,
-    noise,
+    Ciphertext, CkksError, DiagonalValues, EncodedDiagonals, KeyRequest, LinearPlan, LinearTerm, MemoryBudget,
+    PrecisionStats, RotationKeys, noise,
 };
 use hec_params::{Level, Rotation};
 use rand_core::RngCore;
@@ -45,7 +45,7 @@ impl Blocks {
             }
         }
         assert!(shifts.iter().all(|&s| s < n));
-        Blocks { plan: LinearPlan { inputs, outputs, terms }, diagonals, rotated }
+        Blocks { plan: LinearPlan { inputs, outputs, terms, keys: RotationKeys::Each }, diagonals, rotated }
     }
 
     fn apply(&self, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
@@ -71,9 +71,14 @@ fn same(p: &Party, a: &[Ciphertext], b: &[Ciphertext]) -> bool {
     bytes(a) == bytes(b)
 }
 
-fn check(mut p: Party, inputs: usize, outputs: usize, shifts: &[usize], bound: f64) {
+fn check(p: Party, inputs: usize, outputs: usize, shifts: &[usize], bound: f64) {
+    check_with(RotationKeys::Each, p, inputs, outputs, shifts, bound);
+}
+
+fn check_with(keys: RotationKeys, mut p: Party, inputs: usize, outputs: usize, shifts: &[usize], bound: f64) {
     let level = p.top();
-    let blocks = Blocks::new(&mut p, inputs, outputs, shifts, 4);
+    let mut blocks = Blocks::new(&mut p, inputs, outputs, shifts, 4);
+    blocks.plan.keys = keys;
     let x: Vec<Vec<f64>> = (0..inputs).map(|_| p.random()).collect();
     let encrypted: Vec<Ciphertext> = x.iter().map(|x| p.encrypt(x)).collect();
     let encrypted: Vec<&Ciphertext> = encrypted.iter().collect();
@@ -122,6 +127,62 @@ fn two_primes_a_level() {
     check(party(&toy(10, 2, 64.0, 2), &ROTATIONS, 22), 2, 2, &[0, 2, 5, 9], -38.0);
 }
 
+/// The rotations that a plan asks keys for.
+fn rotations(plan: &LinearPlan) -> Vec<u32> {
+    let mut request = KeyRequest::default();
+    plan.request_keys(Level(2), &mut request);
+    request.rotations.keys().map(|rotation| rotation.0).collect()
+}
+
+#[test]
+fn few_keys_are_enough() {
+    let shifts = [0, 1, 2, 5, 7, 9, 14, 21];
+    let mut plan = Blocks::new(&mut party(&toy(10, 2, 40.0, 2), &[], 26), 2, 2, &shifts, 4).plan;
+    assert_eq!(rotations(&plan), [1, 2, 3, 4, 8, 12, 20]);
+    for (keys, names) in [(RotationKeys::OneForGiants, &[1, 2, 3, 4][..]), (RotationKeys::TwoInAll, &[1, 4])] {
+        plan.keys = keys;
+        assert_eq!(rotations(&plan), names);
+        // No party has other keys than those.
+        check_with(keys, party(&toy(10, 2, 40.0, 2), names, 27), 2, 2, &shifts, -22.0);
+        check_with(keys, party(&toy(10, 2, 40.0, 1), names, 28), 1, 1, &[4, 8], -22.0);
+        check_with(keys, party(&toy(10, 2, 40.0, 3), names, 29), 1, 2, &[2, 3], -22.0);
+        check_with(keys, party(&toy(10, 2, 40.0, 1), &[], 30), 2, 1, &[0], -22.0);
+        let mut p = party(&toy(10, 2, 40.0, 2), &names[..names.len() - 1], 31);
+        let x = p.random();
+        let a = p.encrypt(&x);
+        let none = DiagonalValues::new(0, |_| Cow::Owned(Vec::new()));
+        let refused = p.evaluator.linear(&plan, &[&a, &a], &none, MemoryBudget::default());
+        assert!(matches!(refused, Err(CkksError::MissingKey { .. })));
+    }
+}
+
+#[test]
+fn noise_with_few_keys() {
+    for digit_size in 1..=3 {
+        let mut p = party(&toy(10, 2, 40.0, digit_size), &ROTATIONS, 32);
+        let mut blocks = Blocks::new(&mut p, 1, 1, &[1, 3, 6, 7, 9, 13, 15, 18], 4);
+        let x = p.random();
+        let a = p.encrypt(&x);
+        let parameters = p.context.parameters().clone();
+        let slots = |coefficient| noise::slot_std_dev(&parameters, coefficient, a.scale());
+        let rms = (1.0f64 / 3.0).sqrt();
+        let fresh = slots(noise::fresh().hypot(noise::encoding()));
+        // The mean of what baby steps add in variance: as many rotations as the step is far.
+        let babies =
+            blocks.plan.terms.iter().map(|term| f64::from(term.baby.0)).sum::<f64>() / blocks.plan.terms.len() as f64;
+        let in_turn = fresh.hypot(babies.sqrt() * slots(noise::key_switch(&parameters, p.top())));
+        for (keys, input) in [(RotationKeys::OneForGiants, fresh), (RotationKeys::TwoInAll, in_turn)] {
+            blocks.plan.keys = keys;
+            let diagonals = DiagonalValues::new(blocks.diagonals.len(), blocks.values());
+            let result = p.evaluator.linear(&blocks.plan, &[&a], &diagonals, MemoryBudget::default()).unwrap();
+            let stats = PrecisionStats::of(&p.decrypt(&result[0]), &blocks.apply(std::slice::from_ref(&x))[0]);
+            let predicted =
+                noise::linear(&parameters, p.top(), (rms, input), &vec![rms; blocks.diagonals.len()]).log2();
+            assert!((stats.log2_std - predicted).abs() < 0.7, "{keys:?}: {stats}, predicted {predicted:.1}");
+        }
+    }
+}
+
 #[test]
 fn noise_is_as_the_formula_says() {
     for digit_size in 1..=3 {
@@ -154,6 +215,7 @@ fn plans_that_do_not_fit_are_refused() {
         inputs: 1,
         outputs: 1,
         terms: vec![LinearTerm { output, input, giant: Rotation(0), baby: Rotation(baby), diagonal }],
+        keys: RotationKeys::Each,
     };
     let values = DiagonalValues::new(1, |_| Cow::Owned(vec![1.0]));
     let run = |plan: LinearPlan, c: &Ciphertext| p.evaluator.linear(&plan, &[c], &values, MemoryBudget::default());

@@ -4,7 +4,7 @@ use crate::{Progress, RunError};
 use hec_arith::{NttTable, sample};
 use hec_ckks::{
     Ciphertext, CkksError, Context, EncodedDiagonals, Encoder, EvaluationKeys, Evaluator, KeyRequest, LinearPlan,
-    LinearTerm, MemoryBudget, Plaintext, SecretKey, os_rng,
+    LinearTerm, MemoryBudget, Plaintext, RotationKeys, SecretKey, os_rng,
 };
 use hec_ir::cost::{CostTable, LinearShape, RingSize};
 use hec_ir::{Level, LogN, Parameters, ParametersLiteral, Rotation};
@@ -249,7 +249,12 @@ impl Composites {
             let (giant, baby) = (Rotation(diagonal as u32 / 8), Rotation(diagonal as u32 % 8));
             LinearTerm { output: 0, input: 0, giant, baby, diagonal }
         };
-        let plan = LinearPlan { inputs: 1, outputs: 1, terms: (0..LINEAR.diagonals).map(term).collect() };
+        let plan = LinearPlan {
+            inputs: 1,
+            outputs: 1,
+            terms: (0..LINEAR.diagonals).map(term).collect(),
+            keys: RotationKeys::Each,
+        };
         let diagonal = |_| Cow::Borrowed(&ring.values[..]);
         let diagonals = EncodedDiagonals::residues(&ring.encoder, level, LINEAR.diagonals, diagonal)?;
         let time = |operation: &dyn Fn() -> Result<(), CkksError>| {

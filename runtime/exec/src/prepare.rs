@@ -4,6 +4,7 @@ use crate::memory::{DiagonalForm, Sizes, diagonal_forms};
 use crate::{MemoryPlan, Progress, RunError};
 use hec_ckks::{
     CkksError, Context, DiagonalValues, Diagonals, EncodedDiagonals, Encoder, LinearPlan, LinearTerm, Plaintext,
+    RotationKeys,
 };
 use hec_ir::circuit::{MapId, PlainId};
 use hec_ir::program::{BabyGiant, Op, Program};
@@ -182,7 +183,8 @@ impl PreparedMap {
             DiagonalForm::Integers => Some(EncodedDiagonals::integers(encoder, level, terms.len(), encode)?),
             DiagonalForm::Residues => Some(EncodedDiagonals::residues(encoder, level, terms.len(), encode)?),
         };
-        let plan = LinearPlan { inputs: map.inputs as usize, outputs: map.outputs as usize, terms };
+        let plan =
+            LinearPlan { inputs: map.inputs as usize, outputs: map.outputs as usize, terms, keys: RotationKeys::Each };
         Ok(PreparedMap { plan, source, encoded })
     }
 
