@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("hec-arith", &["hec-params"]),
-    ("hec-ckks", &["hec-arith", "hec-params"]),
+    ("hec-ckks", &["hec-arith", "hec-params", "hec-poly"]),
     ("hec-run", &["hec-arith", "hec-ckks", "hec-ir", "hec-params"]),
 ];
 /// What a stage may know of the workspace.

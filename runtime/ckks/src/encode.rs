@@ -83,8 +83,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::encode`].
     pub fn encode_complex(&self, values: &[Complex], level: Level, scale: Scale) -> Result<Plaintext, CkksError> {
-        let parts = (values.iter().map(|v| v.re), values.iter().map(|v| v.im));
-        let integers = self.embed(values.len(), parts.0, parts.1, level, scale)?;
+        let integers = self.encode_complex_integers(values, level, scale)?;
         Ok(Plaintext { level, scale, poly: self.residues(&integers, self.context.basis(level)) })
     }
 
@@ -94,6 +93,19 @@ impl Encoder {
     /// As [`Encoder::encode`].
     pub fn encode_integers(&self, values: &[f64], level: Level, scale: Scale) -> Result<Integers, CkksError> {
         self.embed(values.len(), values.iter().copied(), std::iter::empty(), level, scale)
+    }
+
+    /// The integers that encode complex values, without residues.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`].
+    pub fn encode_complex_integers(
+        &self,
+        values: &[Complex],
+        level: Level,
+        scale: Scale,
+    ) -> Result<Integers, CkksError> {
+        self.embed(values.len(), values.iter().map(|v| v.re), values.iter().map(|v| v.im), level, scale)
     }
 
     /// Encode real values in QP, as a factor at the canonical scale of `level`.

@@ -11,6 +11,8 @@ pub enum CkksError {
     Arithmetic(#[from] hec_arith::ArithError),
     #[error(transparent)]
     File(#[from] FileError),
+    #[error(transparent)]
+    Polynomial(#[from] hec_poly::TreeError),
     #[error("the operating system gives no randomness: {0}")]
     Randomness(getrandom::Error),
     #[error("operands are at levels {left} and {right}; bring the higher one down with `adjust`")]

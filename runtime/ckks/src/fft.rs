@@ -27,6 +27,12 @@ impl SpecialFft {
         SpecialFft { n, stages: (1..=n.trailing_zeros()).map(stage).collect() }
     }
 
+    /// The roots (re, im) of the stage of length 2^(stage+1): half as many. They do not depend on n.
+    pub fn roots(&self, stage: usize) -> (&[f64], &[f64]) {
+        let (re, im) = &self.stages[stage];
+        (re, im)
+    }
+
     /// From n complex coefficients (a[k] + i·a[k+n]) to slots, in place.
     pub fn forward(&self, re: &mut [f64], im: &mut [f64]) {
         bit_reverse(re);

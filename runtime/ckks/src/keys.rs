@@ -197,7 +197,7 @@ fn inverse_automorphism(context: &Context, name: KeyName) -> Result<Option<Autom
 }
 
 /// s or s² in QP of the top level.
-fn secret_power(context: &Context, secret: &SecretKey, power: u32) -> SecretPoly {
+pub(crate) fn secret_power(context: &Context, secret: &SecretKey, power: u32) -> SecretPoly {
     let top = context.parameters().top_level();
     let mut poly = SecretPoly(Poly::zero(context, context.extended_basis(top)));
     poly.0.for_each_limb(context, |k, table, limb| {

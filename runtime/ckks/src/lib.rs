@@ -8,7 +8,7 @@
 //! Start at [`Context::new`], then the example.
 //! Invariants: operands that do not belong together (levels, scales, keys, parameters) give an error, never a panic or
 //! noise; results do not depend on the number of threads; secrets are wiped when dropped.
-//! Non-goals: bootstrapping, public-key encryption, and secrecy against whoever sees decrypted results without
+//! Non-goals: public-key encryption, and secrecy against whoever sees decrypted results without
 //! flooding (see [`SecretKey::decrypt`]).
 //!
 //! ```
@@ -54,6 +54,7 @@
 #![forbid(unsafe_code)]
 
 mod basis;
+mod bootstrap;
 mod ciphertext;
 mod context;
 mod decrypt;
@@ -80,6 +81,7 @@ mod switch;
 mod switching;
 mod transform;
 
+pub use bootstrap::{Bootstrapper, EncapsulationKeys};
 pub use ciphertext::Ciphertext;
 pub use context::Context;
 pub use diagonal::{Diagonal, DiagonalValues, Diagonals, EncodedDiagonals};

@@ -3,7 +3,7 @@
 use super::{BootstrapChoice, Order};
 use crate::chain::{prime_group, special_primes};
 use crate::security::log2_product;
-use crate::{ParametersError, ParametersLiteral, Scale};
+use crate::{Level, Parameters, ParametersError, ParametersLiteral, Scale};
 
 /// The program's levels have scale and primes of `scale_bits`. Above them Δ(ℓ)² = Δ(ℓ−1)·q(ℓ) fixes the scales, which
 /// rise within a few levels to the size of the primes there, so that no prime is spent on a change of scale.
@@ -39,6 +39,21 @@ pub(super) fn literal(choice: &BootstrapChoice) -> Result<ParametersLiteral, Par
         digit_size,
         top_scale: Scale(scale),
         insecure_toy: choice.insecure_toy,
+    })
+}
+
+/// q(0) and one special prime of its size.
+pub(super) fn encapsulation(parameters: &Parameters) -> Result<ParametersLiteral, ParametersError> {
+    let literal = parameters.literal();
+    let base = literal.levels[0].clone();
+    let mut taken = base.clone();
+    Ok(ParametersLiteral {
+        log_n: literal.log_n,
+        special: special_primes(log2_product(&base), literal.log_n, &mut taken)?,
+        levels: vec![base],
+        digit_size: 1,
+        top_scale: parameters.scale(Level(0)),
+        insecure_toy: literal.insecure_toy,
     })
 }
 

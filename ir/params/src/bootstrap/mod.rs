@@ -86,6 +86,7 @@ pub struct BootstrapChoice {
 pub struct BootstrapParameters {
     choice: BootstrapChoice,
     parameters: Parameters,
+    encapsulation: Parameters,
     bound: u32,
 }
 
@@ -133,7 +134,8 @@ impl BootstrapParameters {
             return refuse("no bound on the overflow has so small a probability of failure");
         }
         let parameters = Parameters::check(chain::literal(&choice)?)?;
-        Ok(BootstrapParameters { choice, parameters, bound })
+        let encapsulation = Parameters::check(chain::encapsulation(&parameters)?)?;
+        Ok(BootstrapParameters { choice, parameters, encapsulation, bound })
     }
 
     /// What was chosen.
@@ -144,6 +146,12 @@ impl BootstrapParameters {
     /// Primes and scales.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// The ring and the modulus q(0)·p at which a ciphertext is switched to the sparse secret. A table for dense secrets
+    /// says nothing about it.
+    pub fn encapsulation(&self) -> &Parameters {
+        &self.encapsulation
     }
 
     /// Overflows up to this size are corrected.

@@ -1,0 +1,267 @@
+//! The transform between slots and coefficients as a product of sparse matrices (Chen, Chillotti, Song 2019; Han,
+//! Hhan, Cheon 2019).
+//!
+//! A stage of the FFT on n slots has the diagonals 0, +h and −h. Consecutive stages multiply to a factor of a larger
+//! radix r with at most 2r − 1 diagonals, all at multiples of one stride. Bit reversal is left out in both directions
+//! and cancels.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::f64::consts::SQRT_2;
+use std::ops::Range;
+use std::sync::Arc;
+
+use hec_params::{Level, Rotation, Slots};
+use rayon::prelude::*;
+
+use crate::{
+    Ciphertext, CkksError, Complex, Context, Diagonal, Diagonals, Encoder, Evaluator, Integers, KeyRequest, LinearPlan,
+    LinearTerm, MemoryBudget, RotationKeys,
+};
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// From coefficients, which stand in the slots, to slots.
+    SlotsToCoeffs,
+    /// From slots to coefficients in the slots.
+    CoeffsToSlots,
+}
+
+/// A matrix on n slots by its non-zero diagonals: out[i] = Σ_d diagonal_d[i]·in[i + d mod n].
+#[derive(Clone, Debug)]
+struct Matrix {
+    n: usize,
+    diagonals: BTreeMap<usize, Vec<Complex>>,
+}
+
+/// A chain of maps, one a level: first a rotation, then the maps.
+#[derive(Debug)]
+pub(super) struct Transform {
+    /// At the level `turn_level`.
+    turn: Rotation,
+    maps: Vec<Map>,
+}
+
+#[derive(Debug)]
+struct Map {
+    level: Level,
+    plan: LinearPlan,
+    diagonals: Encoded,
+}
+
+#[derive(Debug)]
+struct Encoded(Vec<Integers>);
+
+impl Diagonals for Encoded {
+    fn diagonal(&self, index: usize) -> Result<Diagonal<'_>, CkksError> {
+        let out_of_range = CkksError::PlanOutOfRange { what: "diagonal", index, count: self.0.len() };
+        Ok(Diagonal::Integers(Cow::Borrowed(self.0.get(index).ok_or(out_of_range)?)))
+    }
+}
+
+impl Transform {
+    /// The transform by factors of these radices, from `level` down; each factor is unitary times its gain.
+    pub fn new(
+        context: &Arc<Context>,
+        n: Slots,
+        direction: Direction,
+        radices: &[u32],
+        gains: &[f64],
+        level: Level,
+    ) -> Result<Self, CkksError> {
+        let mut matrices: Vec<Matrix> = factors(context, n.0, direction, radices);
+        for (matrix, &gain) in matrices.iter_mut().zip(gains) {
+            matrix.scale(gain);
+        }
+        // M_k ⋯ M_1 = N_k ⋯ N_1 · rot_turn for matrices N whose diagonals start at 0.
+        let mut turn = 0;
+        for matrix in matrices.iter_mut().rev() {
+            matrix.rotate_diagonals(turn);
+            turn += matrix.start_at_zero();
+        }
+        let encoder = Encoder::new(context);
+        let levels = (0..).map_while(|i| level.0.checked_sub(i)).map(Level);
+        let maps = matrices.iter().zip(levels).map(|(matrix, level)| matrix.map(&encoder, level));
+        let maps: Vec<Map> = maps.collect::<Result<_, _>>()?;
+        if maps.len() < radices.len() {
+            return Err(CkksError::NoLevelLeft);
+        }
+        Ok(Transform { turn: Rotation((turn % n.0) as u32), maps })
+    }
+
+    /// The rotation that must come before, at any level.
+    pub fn turn(&self) -> Rotation {
+        self.turn
+    }
+
+    /// The keys of the maps.
+    pub fn request_keys(&self, request: &mut KeyRequest) {
+        self.maps.iter().for_each(|map| map.plan.request_keys(map.level, request));
+    }
+
+    /// Bytes of the encoded diagonals.
+    pub fn bytes(&self, context: &Context) -> usize {
+        self.maps.iter().map(|map| map.diagonals.0.len()).sum::<usize>() * context.degree() * size_of::<f64>()
+    }
+
+    /// Apply all maps.
+    pub fn apply(&self, evaluator: &Evaluator, x: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        let mut x = Cow::Borrowed(x);
+        for map in &self.maps {
+            let outputs = evaluator.linear(&map.plan, &[&x], &map.diagonals, MemoryBudget::default())?;
+            x = Cow::Owned(outputs.into_iter().next().ok_or(CkksError::NoLevelLeft)?);
+        }
+        Ok(x.into_owned())
+    }
+}
+
+/// The factors in the order in which they are applied, each unitary.
+fn factors(context: &Context, n: usize, direction: Direction, radices: &[u32]) -> Vec<Matrix> {
+    let stages = n.trailing_zeros() as usize;
+    let stage = |i: usize| match direction {
+        Direction::SlotsToCoeffs => Matrix::stage(context, n, i, direction),
+        Direction::CoeffsToSlots => Matrix::stage(context, n, stages - 1 - i, direction),
+    };
+    let mut start = 0;
+    let range = |&radix: &u32| -> Range<usize> {
+        start += radix as usize;
+        start - radix as usize..start
+    };
+    let ranges: Vec<_> = radices.iter().map(range).collect();
+    ranges
+        .into_iter()
+        .map(|range| range.map(stage).reduce(|product, next| next.after(&product)).unwrap_or(Matrix::one(n)))
+        .collect()
+}
+
+impl Matrix {
+    fn one(n: usize) -> Self {
+        Matrix { n, diagonals: BTreeMap::from([(0, vec![Complex { re: 1.0, im: 0.0 }; n])]) }
+    }
+
+    /// One stage, divided by √2 or multiplied by it, so that it is unitary.
+    fn stage(context: &Context, n: usize, stage: usize, direction: Direction) -> Self {
+        let (re, im) = context.fft().roots(stage);
+        let half = re.len();
+        let mut matrix = Matrix { n, diagonals: BTreeMap::new() };
+        let unit = 1.0 / SQRT_2;
+        for i in 0..n {
+            let (j, is_left) = (i % half, i / half % 2 == 0);
+            let (w, one) = (Complex { re: re[j] * unit, im: im[j] * unit }, Complex { re: unit, im: 0.0 });
+            let conjugate = Complex { im: -w.im, ..w };
+            let minus = |z: Complex| Complex { re: -z.re, im: -z.im };
+            let other = if is_left { half } else { n - half };
+            let (own, others) = match (direction, is_left) {
+                (Direction::SlotsToCoeffs, true) => (one, w),
+                (Direction::SlotsToCoeffs, false) => (minus(w), one),
+                (Direction::CoeffsToSlots, true) => (one, one),
+                (Direction::CoeffsToSlots, false) => (minus(conjugate), conjugate),
+            };
+            matrix.add(0, i, own);
+            matrix.add(other % n, i, others);
+        }
+        matrix
+    }
+
+    fn add(&mut self, shift: usize, i: usize, value: Complex) {
+        let n = self.n;
+        let x = &mut self.diagonals.entry(shift).or_insert_with(|| vec![Complex::default(); n])[i];
+        *x = Complex { re: x.re + value.re, im: x.im + value.im };
+    }
+
+    /// self·first.
+    fn after(&self, first: &Matrix) -> Matrix {
+        let mut product = Matrix { n: self.n, diagonals: BTreeMap::new() };
+        for (&a, outer) in &self.diagonals {
+            for (&b, inner) in &first.diagonals {
+                for (i, &x) in outer.iter().enumerate() {
+                    let y = inner[(i + a) % self.n];
+                    let value = Complex { re: x.re * y.re - x.im * y.im, im: x.re * y.im + x.im * y.re };
+                    product.add((a + b) % self.n, i, value);
+                }
+            }
+        }
+        product
+    }
+
+    fn scale(&mut self, gain: f64) {
+        for value in self.diagonals.values_mut().flatten() {
+            *value = Complex { re: value.re * gain, im: value.im * gain };
+        }
+    }
+
+    /// rot_by · self · rot_−by.
+    fn rotate_diagonals(&mut self, by: usize) {
+        let by = by % self.n;
+        self.diagonals.values_mut().for_each(|diagonal| diagonal.rotate_left(by));
+    }
+
+    /// The distance of the diagonals.
+    fn stride(&self) -> usize {
+        1 << self.diagonals.keys().filter(|&&d| d > 0).map(|d| d.trailing_zeros()).min().unwrap_or(0)
+    }
+
+    /// Turn self into N with self = N·rot_turn, such that the diagonals of N start at 0 and end as early as possible;
+    /// gives the turn.
+    fn start_at_zero(&mut self) -> usize {
+        let shifts: Vec<usize> = self.diagonals.keys().copied().collect();
+        // The diagonals lie on a circle: they start after the largest gap.
+        let before = |i: usize| shifts[(i + shifts.len() - 1) % shifts.len()];
+        let gap = |i: usize| (shifts[i] + self.n - before(i) - 1) % self.n;
+        let turn = (0..shifts.len()).max_by_key(|&i| (gap(i), shifts.len() - i)).map_or(0, |i| shifts[i]);
+        let diagonals = std::mem::take(&mut self.diagonals);
+        self.diagonals = diagonals.into_iter().map(|(d, v)| ((d + self.n - turn) % self.n, v)).collect();
+        turn
+    }
+
+    /// The plan with baby steps up to about the square root of the number of diagonals.
+    fn map(&self, encoder: &Encoder, level: Level) -> Result<Map, CkksError> {
+        let stride = self.stride();
+        let babies = baby_steps(self.diagonals.len());
+        let term = |(diagonal, &shift): (usize, &usize)| {
+            let baby = shift / stride % babies * stride;
+            let (giant, baby) = (Rotation((shift - baby) as u32), Rotation(baby as u32));
+            LinearTerm { output: 0, input: 0, giant, baby, diagonal }
+        };
+        let terms: Vec<LinearTerm> = self.diagonals.keys().enumerate().map(term).collect();
+        let scale = encoder.context().scale(level)?;
+        let slots = encoder.context().parameters().slots().0;
+        let encode = |(values, term): (&Vec<Complex>, &LinearTerm)| {
+            let back = self.n - term.giant.0 as usize % self.n;
+            let periodic: Vec<Complex> = (0..slots).map(|i| values[(i + back) % self.n]).collect();
+            encoder.encode_complex_integers(&periodic, level, scale)
+        };
+        let values: Vec<_> = self.diagonals.values().zip(&terms).collect();
+        let diagonals = Encoded(values.into_par_iter().map(encode).collect::<Result<_, _>>()?);
+        Ok(Map {
+            level,
+            plan: LinearPlan { inputs: 1, outputs: 1, terms, keys: RotationKeys::OneForGiants },
+            diagonals,
+        })
+    }
+}
+
+/// The least power of two that is the square root of the number of diagonals or more: baby steps share one
+/// decomposition, so that they are cheaper than giant steps.
+fn baby_steps(diagonals: usize) -> usize {
+    (0..).map(|log| 1 << log).find(|b| b * b >= diagonals).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Matrix {
+        fn times(&self, x: &[Complex]) -> Vec<Complex> {
+            let mut out = vec![Complex::default(); self.n];
+            for (d, diagonal) in &self.diagonals {
+                for (i, (out, v)) in out.iter_mut().zip(diagonal).enumerate() {
+                    let x = x[(i + d) % self.n];
+                    *out = Complex { re: out.re + v.re * x.re - v.im * x.im, im: out.im + v.re * x.im + v.im * x.re };
+                }
+            }
+            out
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Bootstrapping: the same slots at a higher level.
+//!
+//! A ciphertext at level 0 is read modulo all primes, which adds an unknown multiple q(0)·I to its message;
+//! coeffs-to-slots brings the coefficients into slots, eval-mod removes the multiple slot by slot, slots-to-coeffs,
+//! before or after, undoes the change of place (Cheon, Han, Kim, Kim, Song 2018).
+
+mod encapsulation;
+mod eval_mod;
+mod fit;
+mod fourier;
+mod polynomial;
+
+use std::sync::Arc;
+
+use hec_params::{BootstrapParameters, Level, Order, Rotation, Scale};
+
+pub use encapsulation::EncapsulationKeys;
+
+use self::encapsulation::Encapsulation;
+use self::eval_mod::EvalMod;
+use self::fourier::{Direction, Transform};
+use crate::{Ciphertext, CkksError, Complex, Context, Encoder, Evaluator, KeyRequest, Plaintext, SecretKey};
+
+/// Everything about a bootstrap that depends on the parameters alone.
+#[derive(Debug)]
+pub struct Bootstrapper {
+    context: Arc<Context>,
+    parameters: BootstrapParameters,
+    encapsulation: Encapsulation,
+    /// The integer by which a message is multiplied before the raise.
+    lift: f64,
+    coeffs_to_slots: Transform,
+    eval_mod: EvalMod,
+    slots_to_coeffs: Transform,
+}
+
+impl Bootstrapper {
+    /// Fit the polynomials and encode the transforms.
+    ///
+    /// # Errors
+    /// [`CkksError::WrongParameters`] if the context is not one of these parameters.
+    pub fn new(context: &Arc<Context>, parameters: &BootstrapParameters) -> Result<Self, CkksError> {
+        if context.parameters() != parameters.parameters() {
+            return Err(CkksError::WrongParameters);
+        }
+        let choice = parameters.choice();
+        let slots = choice.slots;
+        let base = parameters.parameters().primes_at(Level(0)).fold(1.0, |q, p| q * p as f64);
+        let bottom = context.scale(Level(0))?.0;
+        let wanted = base / bottom / choice.sine.ratio_bits.exp2();
+        // Before the raise slots-to-coeffs can multiply by any number, otherwise it must be an integer.
+        let (lift, gain) = match choice.order {
+            Order::CoeffsFirst => (1.0, wanted),
+            Order::CoeffsLast => (wanted.round().max(1.0), 1.0),
+        };
+        let eval_mod = EvalMod::new(parameters, base / (bottom * lift * gain))?;
+        let root = (slots.0 as f64).sqrt();
+        // All of the gain comes first, so that the noise of later factors does not grow.
+        let mut gains = vec![1.0; choice.slots_to_coeffs.len()];
+        if let Some(first) = gains.first_mut() {
+            *first = gain * root;
+        }
+        let slots_to_coeffs = Transform::new(
+            context,
+            slots,
+            Direction::SlotsToCoeffs,
+            &choice.slots_to_coeffs,
+            &gains,
+            parameters.slots_to_coeffs_level(),
+        )?;
+        let raised = parameters.raised_level();
+        let repetitions = parameters.parameters().slots().0 / slots.0;
+        // Twice the real part is taken, and the trace multiplies by the repetitions.
+        let share = context.scale(raised)?.0 / (base * eval_mod.range() * 2.0 * repetitions as f64 * root);
+        let factors = choice.coeffs_to_slots.len();
+        let gains = vec![share.powf(1.0 / factors as f64); factors];
+        let coeffs_to_slots =
+            Transform::new(context, slots, Direction::CoeffsToSlots, &choice.coeffs_to_slots, &gains, raised)?;
+        Ok(Bootstrapper {
+            context: Arc::clone(context),
+            parameters: parameters.clone(),
+            encapsulation: Encapsulation::new(parameters)?,
+            lift,
+            coeffs_to_slots,
+            eval_mod,
+            slots_to_coeffs,
+        })
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &BootstrapParameters {
+        &self.parameters
+    }
+
+    /// Ask for the keys that a bootstrap needs, beside those of the encapsulation.
+    pub fn request_keys(&self, request: &mut KeyRequest) {
+        let (raised, eval) = (self.parameters.raised_level(), self.parameters.eval_mod_level());
+        self.coeffs_to_slots.request_keys(request);
+        self.slots_to_coeffs.request_keys(request);
+        request.rotation(self.slots_to_coeffs.turn(), self.parameters.slots_to_coeffs_level());
+        request.rotation(self.coeffs_to_slots.turn(), Level(0));
+        self.trace_rotations().for_each(|rotation| request.rotation(rotation, raised));
+        request.relinearize = request.relinearize.max(Some(eval));
+        request.conjugate = request.conjugate.max(Some(eval));
+    }
+
+    /// Make the keys of the encapsulation.
+    ///
+    /// # Errors
+    /// [`CkksError::WrongParameters`].
+    pub fn encapsulate(
+        &self,
+        secret: &SecretKey,
+        rng: &mut rand_chacha::ChaCha20Rng,
+    ) -> Result<EncapsulationKeys, CkksError> {
+        self.encapsulation.generate(&self.context, secret, rng)
+    }
+
+    /// Bytes of the encoded transforms.
+    pub fn bytes(&self) -> usize {
+        self.coeffs_to_slots.bytes(&self.context) + self.slots_to_coeffs.bytes(&self.context)
+    }
+
+    /// Bootstrap complex slots in the unit square, repeated with the period of the parameters.
+    ///
+    /// # Errors
+    /// Missing keys, a ciphertext below the input level or of another key.
+    pub fn bootstrap_complex(
+        &self,
+        evaluator: &Evaluator,
+        keys: &EncapsulationKeys,
+        a: &Ciphertext,
+    ) -> Result<Ciphertext, CkksError> {
+        let w = self.coefficients(evaluator, keys, a)?;
+        let conjugate = evaluator.conjugate(&w)?;
+        let re = self.eval_mod.apply(evaluator, &evaluator.add(&w, &conjugate)?)?;
+        // w − conj(w) is 2i times the imaginary part.
+        let im = self.times_i(evaluator, &evaluator.sub(&conjugate, &w)?)?;
+        let im = self.eval_mod.apply(evaluator, &im)?;
+        let joined = evaluator.add(&re, &self.times_i(evaluator, &im)?)?;
+        match self.parameters.choice().order {
+            Order::CoeffsFirst => Ok(joined),
+            Order::CoeffsLast => self.slots_of(evaluator, &joined),
+        }
+    }
+
+    /// Bootstrap real slots in [−1, 1], repeated with the period of the parameters. Imaginary parts, which noise makes
+    /// grow from one operation to the next, are removed.
+    ///
+    /// # Errors
+    /// As [`Bootstrapper::bootstrap_complex`].
+    pub fn bootstrap_real(
+        &self,
+        evaluator: &Evaluator,
+        keys: &EncapsulationKeys,
+        a: &Ciphertext,
+    ) -> Result<Ciphertext, CkksError> {
+        if self.parameters.choice().order == Order::CoeffsLast {
+            return self.bootstrap_complex(evaluator, keys, a);
+        }
+        // The imaginary parts of the coefficients hold nothing but multiples of q(0).
+        let w = self.coefficients(evaluator, keys, a)?;
+        self.eval_mod.apply(evaluator, &evaluator.add(&w, &evaluator.conjugate(&w)?)?)
+    }
+
+    /// Half of the coefficients of m + q(0)·I, in slots, at the level of eval-mod.
+    fn coefficients(
+        &self,
+        evaluator: &Evaluator,
+        keys: &EncapsulationKeys,
+        a: &Ciphertext,
+    ) -> Result<Ciphertext, CkksError> {
+        if evaluator.context().fingerprint() != self.context.fingerprint() {
+            return Err(CkksError::WrongParameters);
+        }
+        if a.key() != keys.id {
+            return Err(CkksError::WrongKey);
+        }
+        let mut x = evaluator.adjust(a, self.parameters.input_level())?;
+        if self.parameters.choice().order == Order::CoeffsFirst {
+            x = self.slots_of(evaluator, &x)?;
+        } else {
+            x = x.times_integer(evaluator, self.lift, x.scale());
+        }
+        // The automorphism permutes coefficients, so that it may come before the raise, where it costs least.
+        let x = evaluator.rotate(&x, self.coeffs_to_slots.turn())?;
+        let mut x = self.encapsulation.raise(&self.context, keys, &x)?;
+        for rotation in self.trace_rotations() {
+            x = evaluator.add(&x, &evaluator.rotate(&x, rotation)?)?;
+        }
+        self.coeffs_to_slots.apply(evaluator, &x)
+    }
+
+    fn slots_of(&self, evaluator: &Evaluator, x: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        let turned = evaluator.rotate(x, self.slots_to_coeffs.turn())?;
+        self.slots_to_coeffs.apply(evaluator, &turned)
+    }
+
+    /// Rotations that sum up to the trace into the ring of the slots that repeat.
+    fn trace_rotations(&self) -> impl Iterator<Item = Rotation> {
+        let all = self.parameters.parameters().slots().0;
+        let own = self.parameters.choice().slots.0;
+        std::iter::successors(Some(own), |r| Some(2 * r)).take_while(move |&r| r < all).map(|r| Rotation(r as u32))
+    }
+
+    /// i·a: the product with X^(N/2), which is exact.
+    fn times_i(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        let encoder = Encoder::new(&self.context);
+        let i = vec![Complex { re: 0.0, im: 1.0 }; self.parameters.parameters().slots().0];
+        let i: Plaintext = encoder.encode_complex(&i, a.level(), Scale(1.0))?;
+        evaluator.mul_plain(a, &i)
+    }
+}
