@@ -81,11 +81,17 @@ fn element_wise(rng: &mut ChaCha20Rng) {
     line("sub_mul_scalar, ns/residue", n as f64, || sub_mul_scalar_assign(m, &mut out, &limbs[1], w));
     let pairs: Vec<(&[f64], &[f64])> = (0..4).map(|i| (&limbs[i][..], &limbs[i + 4][..])).collect();
     line("mul_add_many, ns/product", 4.0 * n as f64, || mul_add_many(m, &mut out, &pairs));
+    let terms: Vec<(&[f64], [&[f64]; 2])> =
+        (0..4).map(|i| (&limbs[i][..], [&limbs[i + 4][..], &limbs[i][..]])).collect();
+    let mut second = out.clone();
+    line("inner_products, ns/product", 8.0 * n as f64, || {
+        inner_products(m, [&mut out, &mut second], &terms, [None, None]);
+    });
     let converter = BaseConverter::new(&primes[..4], &primes[4..]).expect("a converter");
     let src: Vec<&[f64]> = limbs[..4].iter().map(Vec::as_slice).collect();
     let mut dst = vec![vec![0.0; n]; 6];
     line("convert 4 to 6, ns/product", 24.0 * n as f64, || {
-        converter.convert(&src, &mut dst.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
+        converter.convert(0..6, &src, &mut dst.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
     });
     let automorphism = Automorphism::new(log_n, 5).expect("an odd element");
     line("automorphism, ns/residue", n as f64, || automorphism.apply(&limbs[0], &mut out));

@@ -1,13 +1,18 @@
 //! From residues modulo one set of primes to residues modulo another.
 
-use crate::{ArithError, Modulus, simd};
+use crate::simd::products_in_a_sum;
+use crate::{ArithError, Modulus, REDUCED, simd};
 use hec_params::is_prime;
+use std::ops::Range;
 
 /// Base conversion by the Chinese remainder theorem with the floating-point correction of
 /// Halevi, Polyakov, Shoup (CT-RSA 2019, section 2.2).
 ///
 /// With P the product of the primes p_i: y_i = x_i·(P/p_i)^-1 mod p_i, v = round(Σ y_i/p_i), and
 /// x = Σ y_i·(P/p_i) − v·P is the representative of least magnitude, |x| ≤ P/2. The sum is taken modulo each target prime.
+///
+/// The y_i do not depend on the target: a conversion starts from them, and an inverse transform gives them for nothing
+/// ([`NttTable::inverse_times`](crate::NttTable::inverse_times)).
 #[derive(Clone, Debug)]
 pub struct BaseConverter {
     pub(crate) from: Vec<Source>,
@@ -19,17 +24,17 @@ pub struct BaseConverter {
 pub(crate) struct Source {
     pub(crate) modulus: Modulus,
     /// (P/p_i)^-1 mod p_i.
-    pub(crate) inverse_cofactor: f64,
+    inverse_cofactor: f64,
 }
 
 /// A prime q to convert to.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) modulus: Modulus,
-    /// P/p_i mod q, for every source prime.
-    pub(crate) cofactors: Vec<f64>,
-    /// −P mod q.
-    pub(crate) minus_product: f64,
+    /// P/p_i mod q for every source prime, then −P mod q; balanced.
+    pub(crate) factors: Vec<f64>,
+    /// How many products one sum modulo q has room for.
+    pub(crate) terms: usize,
 }
 
 impl BaseConverter {
@@ -53,27 +58,46 @@ impl BaseConverter {
             let cofactor = modulus.balance(product_without(Some(i), modulus));
             Source { modulus, inverse_cofactor: modulus.inv(cofactor) }
         };
+        let from_values = (0..from.len()).map(source).collect::<Vec<_>>();
+        let largest = from_values.iter().fold(0.0, |largest: f64, source| largest.max(REDUCED * source.modulus.p));
         let target = |&q: &u64| {
             let modulus = Modulus::new(q);
-            let cofactors = (0..from.len()).map(|i| modulus.balance(product_without(Some(i), modulus))).collect();
-            Target { modulus, cofactors, minus_product: -modulus.balance(product_without(None, modulus)) }
+            let cofactors = (0..from.len()).map(|i| modulus.balance(product_without(Some(i), modulus)));
+            let minus_product = -modulus.balance(product_without(None, modulus));
+            let factors = cofactors.chain([minus_product]).collect();
+            // |v| is below any |y_i| that matters here: it is at most 2/3 of the number of primes, plus 1.
+            let largest = largest.max(from.len() as f64 + 1.0) * modulus.p / 2.0;
+            Target { modulus, factors, terms: products_in_a_sum(modulus, largest) }
         };
-        Ok(BaseConverter { from: (0..from.len()).map(source).collect(), to: to.iter().map(target).collect() })
+        Ok(BaseConverter { to: to.iter().map(target).collect(), from: from_values })
     }
 
-    /// Converts coefficients: `src` has one reduced limb for each source prime, `dst` one limb for each target prime.
+    /// (P/p_i)^-1 modulo the source prime number `i`: y_i is x_i times this.
+    ///
+    /// # Panics
+    /// If there is no such prime.
+    pub fn source_factor(&self, i: usize) -> f64 {
+        self.from[i].inverse_cofactor
+    }
+
+    /// Converts coefficients to the target primes number `targets`: `scaled` has the reduced limb y_i for each source
+    /// prime, `dst` one limb for each of the targets.
     ///
     /// The result is that of the representative of least magnitude, exactly, unless x/P is within k·2^-52 of a half-integer
     /// (k source primes): then it may be that of the neighbour x ± P.
     ///
     /// # Panics
-    /// If the number of limbs or their lengths do not match.
-    pub fn convert(&self, src: &[&[f64]], dst: &mut [&mut [f64]]) {
-        assert_eq!((src.len(), dst.len()), (self.from.len(), self.to.len()), "one limb for each prime");
-        let n = src[0].len();
-        assert!(src.iter().all(|limb| limb.len() == n), "source limbs of one length");
+    /// If there are no such targets, or if the number of limbs or their lengths do not match.
+    pub fn convert(&self, targets: Range<usize>, scaled: &[&[f64]], dst: &mut [&mut [f64]]) {
+        let targets = &self.to[targets];
+        assert_eq!((scaled.len(), dst.len()), (self.from.len(), targets.len()), "one limb for each prime");
+        let n = scaled[0].len();
+        assert!(scaled.iter().all(|limb| limb.len() == n), "source limbs of one length");
         assert!(dst.iter().all(|limb| limb.len() == n), "target limbs as long as the source's");
-        let scratch = &mut vec![0.0; (src.len() + 1) * simd::CONVERSION_BLOCK];
-        simd::convert(self, src, dst, scratch);
+        if targets.is_empty() {
+            return;
+        }
+        let scratch = &mut vec![0.0; (scaled.len() + 1) * simd::CONVERSION_BLOCK];
+        simd::convert(&self.from, targets, scaled, dst, scratch);
     }
 }

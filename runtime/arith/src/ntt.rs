@@ -107,6 +107,15 @@ impl NttTable {
         assert_eq!(x.len(), self.log_n.degree(), "a limb of length N");
         simd::ntt_inverse(x, self.modulus, &self.inverse, self.inverse_n);
     }
+
+    /// As [`inverse`](Self::inverse), times one reduced residue `w`: in the place of 1/N, so at no cost.
+    ///
+    /// # Panics
+    /// If `x` is not N long.
+    pub fn inverse_times(&self, x: &mut [f64], w: f64) {
+        assert_eq!(x.len(), self.log_n.degree(), "a limb of length N");
+        simd::ntt_inverse(x, self.modulus, &self.inverse, self.modulus.mul(self.inverse_n, w));
+    }
 }
 
 /// The primitive 2N-th root of unity that the smallest quadratic non-residue gives: the same on every machine.

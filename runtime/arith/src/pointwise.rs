@@ -72,6 +72,33 @@ pub fn mul_add_many(m: Modulus, acc: &mut [f64], pairs: &[(&[f64], &[f64])]) {
     simd::mul_add_many(m, acc, pairs);
 }
 
+/// dst = Σ a·b over all pairs.
+pub fn sum_of_products(m: Modulus, dst: &mut [f64], pairs: &[(&[f64], &[f64])]) {
+    for (a, b) in pairs {
+        same_length(&[dst.len(), a.len(), b.len()]);
+    }
+    simd::sum_of_products(m, dst, pairs);
+}
+
+/// dst\[i\] = Σ a·b\[i\] over all terms (a, b), plus limb·w for an addend (limb, w) with a reduced residue w: the two
+/// halves of a key switch, which share the digits a.
+pub fn inner_products(
+    m: Modulus,
+    dst: [&mut [f64]; 2],
+    terms: &[(&[f64], [&[f64]; 2])],
+    addends: [Option<(&[f64], f64)>; 2],
+) {
+    let n = dst[0].len();
+    same_length(&[n, dst[1].len()]);
+    for (a, [b, c]) in terms {
+        same_length(&[n, a.len(), b.len(), c.len()]);
+    }
+    for (limb, _) in addends.iter().flatten() {
+        same_length(&[n, limb.len()]);
+    }
+    simd::inner_products(m, dst, terms, addends);
+}
+
 /// a *= w, for one reduced residue w.
 pub fn mul_scalar_assign(m: Modulus, a: &mut [f64], w: f64) {
     simd::mul_scalar_assign(m, a, w);

@@ -110,9 +110,12 @@ fn inverse_undoes_forward() {
                         table.inverse(&mut x);
                         assert_reduced(&x, m, "inverse");
                         assert_eq!(canonical(&x, m), expected, "{backend:?} {log_n:?} p={}", m.value());
-                        // And from extremes in the evaluation domain.
+                        // And from extremes in the evaluation domain, times a constant and its inverse.
+                        let w = m.reduce_u64(m.value() / 3);
                         let mut y = limb.clone();
-                        table.inverse(&mut y);
+                        table.inverse_times(&mut y, w);
+                        assert_reduced(&y, m, "inverse_times");
+                        mul_scalar_assign(m, &mut y, m.inv(w));
                         assert_reduced(&y, m, "inverse");
                         table.forward(&mut y);
                         assert_eq!(canonical(&y, m), expected, "{backend:?} {log_n:?} p={}", m.value());
@@ -241,9 +244,19 @@ fn element_wise_operations() {
                 check(&updated(&|d| mul_scalar_assign(m, d, w)), "mul_scalar", &|x, _, _, w| x * w);
                 check(&updated(&|d| mul_scalar_add_assign(m, d, b, w)), "mul_scalar_add", &|x, y, _, w| x + y * w);
                 check(&updated(&|d| sub_mul_scalar_assign(m, d, b, w)), "sub_mul", &|x, y, _, w| (x + q - y) * w);
-                for pairs in [1, 7, 8, 9, 20] {
-                    let sum = updated(&|d| mul_add_many(m, d, &vec![(&b[..], &c[..]); pairs]));
-                    check(&sum, "mul_add_many", &|x, y, z, _| x + pairs as u128 * (y * z % q));
+                for pairs in [0, 1, 3, 4, 5, 11, 12, 13, 25] {
+                    let count = pairs as u128;
+                    let same = vec![(&b[..], &c[..]); pairs];
+                    let sum = updated(&|d| mul_add_many(m, d, &same));
+                    check(&sum, "mul_add_many", &|x, y, z, _| x + count * (y * z % q));
+                    check(&updated(&|d| sum_of_products(m, d, &same)), "sum_of_products", &|_, y, z, _| {
+                        count * (y * z % q)
+                    });
+                    let [mut first, mut second] = [a.clone(), a.clone()];
+                    let terms = vec![(&b[..], [&c[..], &a[..]]); pairs];
+                    inner_products(m, [&mut first, &mut second], &terms, [Some((a, w)), None]);
+                    check(&first, "first inner product", &|x, y, z, w| count * (y * z % q) + x * w);
+                    check(&second, "second inner product", &|x, y, _, _| count * (x * y % q));
                 }
             });
         }
@@ -290,8 +303,14 @@ fn base_conversion_is_exact() {
         let converter = BaseConverter::new(sources, &to).unwrap();
         on_every_backend(|backend| {
             let mut dst = vec![vec![0.0; n]; to.len()];
-            let views: Vec<&[f64]> = src.iter().map(Vec::as_slice).collect();
-            converter.convert(&views, &mut dst.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
+            let scaled = |(i, limb): (usize, &Vec<f64>)| {
+                let mut limb = limb.clone();
+                mul_scalar_assign(moduli[i], &mut limb, converter.source_factor(i));
+                limb
+            };
+            let scaled: Vec<Vec<f64>> = src.iter().enumerate().map(scaled).collect();
+            let views: Vec<&[f64]> = scaled.iter().map(Vec::as_slice).collect();
+            converter.convert(0..to.len(), &views, &mut dst.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
             for (limb, &q) in dst.iter().zip(&to) {
                 let m = Modulus::new(q);
                 assert_reduced(limb, m, "conversion");
@@ -299,6 +318,52 @@ fn base_conversion_is_exact() {
                     let residues: Vec<u64> = moduli.iter().zip(&src).map(|(m, limb)| m.to_u64(limb[j])).collect();
                     let expected = centred_residue(&residues, sources, q);
                     assert_eq!(m.to_u64(converted), expected, "{backend:?} {sources:?} to {q}, element {j}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn base_conversion_of_extremes() {
+    let log_n = LogN(10);
+    let (n, count, mut taken) = (77, 14, vec![]);
+    for _ in 0..count + 4 {
+        taken.push(nearest_ntt_prime((1u64 << 50) as f64 * 0.9999, log_n, &taken).unwrap());
+    }
+    let (sources, to) = taken.split_at(count);
+    let to = [to, &[prime(49, log_n), prime(31, log_n), 3, 5]].concat();
+    let converter = BaseConverter::new(sources, &to).unwrap();
+    // All at one sign, signs that alternate from prime to prime, and from element to element.
+    let signs: [fn(usize, usize) -> bool; 4] =
+        [|_, _| true, |_, _| false, |i, _| i % 2 == 0, |i, j| (i / 3 + j) % 2 == 0];
+    for sign in signs {
+        let limit = |p: u64| (REDUCED * p as f64).floor();
+        let y = |i: usize, j: usize| if sign(i, j) { limit(sources[i]) } else { -limit(sources[i]) };
+        let limbs: Vec<Vec<f64>> = (0..count).map(|i| (0..n).map(|j| y(i, j)).collect()).collect();
+        let views: Vec<&[f64]> = limbs.iter().map(Vec::as_slice).collect();
+        on_every_backend(|backend| {
+            // One by one, and a part of the targets at once.
+            for range in [0..1, 3..4, 1..to.len()] {
+                let mut dst = vec![vec![0.0; n]; range.len()];
+                converter.convert(
+                    range.clone(),
+                    &views,
+                    &mut dst.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(),
+                );
+                for (limb, &q) in dst.iter().zip(&to[range]) {
+                    let m = Modulus::new(q);
+                    let product = |skip: usize| {
+                        let factors = sources.iter().enumerate().filter(|&(i, _)| i != skip);
+                        factors.fold(1, |product, (_, &p)| mul_mod(product, p % q, q))
+                    };
+                    for (j, &converted) in limb.iter().enumerate() {
+                        let quotients: f64 = (0..count).map(|i| y(i, j) / sources[i] as f64).sum();
+                        let terms = (0..count).map(|i| mul_mod(m.to_u64(m.from_i64(y(i, j) as i64)), product(i), q));
+                        let multiple = m.to_u64(m.from_i64(-quotients.round() as i64));
+                        let expected = (terms.sum::<u64>() + mul_mod(multiple, product(count), q)) % q;
+                        assert_eq!(m.to_u64(converted), expected, "{backend:?} modulo {q}, element {j}");
+                    }
                 }
             }
         });

@@ -44,8 +44,10 @@ pub(crate) fn map_tasks<T: Send>(count: usize, residues: usize, task: impl Fn(us
 #[derive(Debug)]
 pub(crate) struct TailDivider {
     keep: usize,
-    /// The groups of the kept limbs, and the conversion from the tail to each.
-    groups: Vec<(Range<usize>, BaseConverter)>,
+    /// The groups of the kept limbs.
+    groups: Vec<Range<usize>>,
+    /// From the tail to the kept limbs.
+    converter: BaseConverter,
     /// Minus the inverse of the tail's product modulo each kept prime.
     minus_inverses: Vec<f64>,
 }
@@ -57,11 +59,10 @@ impl TailDivider {
             let m = Modulus::new(q);
             -m.inv(tail.iter().fold(m.reduce_u64(1), |product, &p| m.mul(product, m.reduce_u64(p))))
         };
-        let converter = |group: &Range<usize>| Ok((group.clone(), BaseConverter::new(tail, &kept[group.clone()])?));
-        let groups = groups.iter().filter(|group| group.end <= kept.len());
         Ok(TailDivider {
             keep: kept.len(),
-            groups: groups.map(converter).collect::<Result<_, _>>()?,
+            groups: groups.iter().filter(|group| group.end <= kept.len()).cloned().collect(),
+            converter: BaseConverter::new(tail, kept)?,
             minus_inverses: kept.iter().map(minus_inverse).collect(),
         })
     }
@@ -82,14 +83,19 @@ impl TailDivider {
         L: Deref<Target = [f64]> + Sync,
     {
         let mut tail: Vec<Limb> = limbs[self.keep..].iter().map(|limb| context.pool().copy(limb)).collect();
-        each_limb(&mut tail, |k, limb| context.table(basis, self.keep + k).inverse(limb));
+        each_limb(&mut tail, |k, limb| self.scale_tail(context, basis, self.keep + k, limb));
         let divided = map_tasks(self.groups.len(), self.keep * context.degree(), |g| {
-            self.divide_group(context, g, &tail, &limbs[self.groups[g].0.clone()])
+            self.divide_group(context, g, &tail, &limbs[self.groups[g].clone()])
         });
         Poly::from_limbs(self.basis(), divided.into_iter().flatten().collect())
     }
 
-    /// One group of the result, from the tail in coefficient order and the group's limbs in evaluation order.
+    /// Limb `k` of `basis`, one of the tail, from evaluation order to the coefficients that `divide_group` takes.
+    pub fn scale_tail(&self, context: &Context, basis: Basis, k: usize, limb: &mut [f64]) {
+        context.table(basis, k).inverse_times(limb, self.converter.source_factor(k - self.keep));
+    }
+
+    /// One group of the result, from the scaled tail and the group's limbs in evaluation order.
     pub fn divide_group<L: Deref<Target = [f64]>>(
         &self,
         context: &Context,
@@ -97,8 +103,8 @@ impl TailDivider {
         tail: &[Limb],
         limbs: &[L],
     ) -> Vec<Limb> {
-        let (group, converter) = &self.groups[g];
-        let mut out = convert(context, converter, tail, group.len());
+        let group = &self.groups[g];
+        let mut out = convert(context, &self.converter, group.clone(), tail);
         for ((k, out), limb) in group.clone().zip(&mut out).zip(limbs) {
             let table = context.table(self.basis(), k);
             table.forward(out);
@@ -108,10 +114,10 @@ impl TailDivider {
     }
 }
 
-fn convert(context: &Context, converter: &BaseConverter, from: &[Limb], targets: usize) -> Vec<Limb> {
+fn convert(context: &Context, converter: &BaseConverter, targets: Range<usize>, from: &[Limb]) -> Vec<Limb> {
     let from: Vec<&[f64]> = from.iter().map(|limb| &limb[..]).collect();
-    let mut to: Vec<Limb> = (0..targets).map(|_| context.pool().any()).collect();
-    converter.convert(&from, &mut to.iter_mut().map(|limb| &mut limb[..]).collect::<Vec<_>>());
+    let mut to: Vec<Limb> = targets.clone().map(|_| context.pool().any()).collect();
+    converter.convert(targets, &from, &mut to.iter_mut().map(|limb| &mut limb[..]).collect::<Vec<_>>());
     to
 }
 
@@ -119,18 +125,20 @@ fn convert(context: &Context, converter: &BaseConverter, from: &[Limb], targets:
 #[derive(Debug)]
 pub(crate) struct DigitUp {
     own: Range<usize>,
-    /// For each group the conversion to those of its limbs that are not the digit's own.
-    groups: Vec<Option<BaseConverter>>,
+    converter: BaseConverter,
 }
 
 impl DigitUp {
     /// The digit of the limbs `own` among all `primes` of QP.
-    pub fn new(primes: &[u64], own: Range<usize>, groups: &[Range<usize>]) -> Result<Self, ArithError> {
-        let converter = |group: &Range<usize>| {
-            let targets: Vec<u64> = group.clone().filter(|k| !own.contains(k)).map(|k| primes[k]).collect();
-            if targets.is_empty() { Ok(None) } else { BaseConverter::new(&primes[own.clone()], &targets).map(Some) }
-        };
-        Ok(DigitUp { groups: groups.iter().map(converter).collect::<Result<_, _>>()?, own: own.clone() })
+    pub fn new(primes: &[u64], own: Range<usize>) -> Result<Self, ArithError> {
+        let others: Vec<u64> = [&primes[..own.start], &primes[own.end..]].concat();
+        Ok(DigitUp { converter: BaseConverter::new(&primes[own.clone()], &others)?, own })
+    }
+
+    /// Which of the others the limbs of a group are, its own left out.
+    fn others(&self, group: &Range<usize>) -> Range<usize> {
+        let before = |k: usize| k - self.own.len().min(k.saturating_sub(self.own.start));
+        before(group.start)..before(group.end)
     }
 }
 
@@ -143,7 +151,8 @@ pub(crate) type DigitLimbs = Vec<Option<Limb>>;
 #[derive(Debug)]
 pub(crate) struct Lift<'a> {
     basis: Basis,
-    coefficients: Poly,
+    /// In coefficient order, each scaled as the conversion of its digit takes it.
+    scaled: Poly,
     groups: &'a [Range<usize>],
     ups: &'a [DigitUp],
 }
@@ -151,9 +160,11 @@ pub(crate) struct Lift<'a> {
 impl<'a> Lift<'a> {
     /// `poly` is in evaluation order, the tables are those of its level.
     pub fn new(context: &Context, poly: &Poly, (groups, ups): (&'a [Range<usize>], &'a [DigitUp])) -> Self {
-        let mut coefficients = poly.clone();
-        coefficients.inverse(context);
-        Lift { basis: Basis { q: poly.basis().q, special: true }, coefficients, groups, ups }
+        let mut scaled = poly.clone();
+        let factors: Vec<f64> =
+            ups.iter().flat_map(|up| (0..up.own.len()).map(|i| up.converter.source_factor(i))).collect();
+        scaled.for_each_limb(context, |k, table, limb| table.inverse_times(limb, factors[k]));
+        Lift { basis: Basis { q: poly.basis().q, special: true }, scaled, groups, ups }
     }
 
     /// mod_up to the primes of one group.
@@ -161,11 +172,8 @@ impl<'a> Lift<'a> {
         let group = self.groups[g].clone();
         let lift = |j: usize| -> Vec<Option<Limb>> {
             let up = &self.ups[j];
-            let own = &self.coefficients.limbs()[up.own.clone()];
-            let others = group.clone().filter(|k| !up.own.contains(k)).count();
-            let converter = up.groups[g].as_ref();
-            let lifted = converter.map_or(Vec::new(), |converter| convert(context, converter, own, others));
-            let mut lifted = lifted.into_iter();
+            let own = &self.scaled.limbs()[up.own.clone()];
+            let mut lifted = convert(context, &up.converter, up.others(&group), own).into_iter();
             let limb = |k: usize| {
                 let mut limb = if up.own.contains(&k) { None } else { lifted.next() };
                 limb.iter_mut().for_each(|limb| context.table(self.basis, k).forward(limb));

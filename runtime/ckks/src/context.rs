@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::CkksError;
 use crate::basis::{DigitUp, TailDivider, group_size, groups};
 use crate::fft::SpecialFft;
-use crate::limb::{Limb, Pool};
+use crate::limb::Pool;
 use crate::poly::{Basis, Poly};
 
 /// A parameter set with its transforms, base conversions and encoder tables; shared by everything else.
@@ -126,12 +126,10 @@ impl Context {
         self.special_product[k]
     }
 
-    /// Limb `k` in QP of P times a polynomial modulo ciphertext primes: 0 modulo the special primes.
-    pub(crate) fn times_special_product(&self, poly: Option<&Poly>, k: usize) -> Limb {
-        let Some(poly) = poly.filter(|poly| k < poly.basis().q) else { return self.pool.zero() };
-        let mut limb = self.pool.copy(poly.limb(k));
-        hec_arith::mul_scalar_assign(self.tables[k].modulus(), &mut limb, self.special_product[k]);
-        limb
+    /// Limb `k` in QP of P times a polynomial modulo ciphertext primes, as a limb and its factor; none where it is 0, modulo
+    /// the special primes.
+    pub(crate) fn times_special_product<'a>(&self, poly: &'a Poly, k: usize) -> Option<(&'a [f64], f64)> {
+        (k < poly.basis().q).then(|| (poly.limb(k), self.special_product[k]))
     }
 
     /// The limbs of QP at a level in groups.
@@ -176,7 +174,7 @@ impl LevelTables {
         let groups = groups(&[0, keep, q.len(), primes.len()], group_size(size));
         let digits = (0..q.len())
             .step_by(size)
-            .map(|start| DigitUp::new(&primes, start..(start + size).min(q.len()), &groups))
+            .map(|start| DigitUp::new(&primes, start..(start + size).min(q.len())))
             .collect::<Result<_, _>>()?;
         let below = match level.below() {
             None => None,

@@ -24,17 +24,18 @@ impl KeySwitch<'_> {
     pub fn divide(&self, divider: &TailDivider) -> Vec<Poly> {
         let (kept, all) = (divider.groups(), self.context.groups(self.source.level).len());
         let residues = 4 * self.context.degree();
-        let tail = by_part(map_tasks(all - kept, residues, |g| self.tail_group(kept + g)));
+        let tail = by_part(map_tasks(all - kept, residues, |g| self.tail_group(divider, kept + g)));
         let parts = by_part(map_tasks(kept, residues, |g| self.kept_group(divider, g, &tail)));
         parts.into_iter().map(|limbs| Poly::from_limbs(divider.basis(), limbs)).collect()
     }
 
-    /// One group of the tail, in coefficient order.
-    fn tail_group(&self, g: usize) -> [Vec<Limb>; 2] {
+    /// One group of the tail, as the division takes it.
+    fn tail_group(&self, divider: &TailDivider, g: usize) -> [Vec<Limb>; 2] {
         let basis = self.context.extended_basis(self.source.level);
         let start = self.context.groups(self.source.level)[g].start;
         let mut sums = self.sums(g);
-        sums.iter_mut().for_each(|part| each_limb(part, |i, limb| self.context.table(basis, start + i).inverse(limb)));
+        let scale = |i, limb: &mut [f64]| divider.scale_tail(self.context, basis, start + i, limb);
+        sums.iter_mut().for_each(|part| each_limb(part, scale));
         sums
     }
 
@@ -53,8 +54,8 @@ impl KeySwitch<'_> {
         let basis = self.context.extended_basis(self.source.level);
         let digits = self.source.group(self.context, g);
         let limb = |k: usize| {
-            let mut sums = self.addends.map(|part| self.context.times_special_product(part, k));
-            self.key.switching.accumulate(self.context, basis, k, &digits.limb(k), &mut sums);
+            let addends = self.addends.map(|part| part.and_then(|part| self.context.times_special_product(part, k)));
+            let sums = self.key.switching.inner_products(self.context, basis, k, &digits.limb(k), addends);
             sums.map(|limb| vec![limb])
         };
         let start = digits.range().start;

@@ -95,23 +95,24 @@ impl SwitchingKey {
         2 * self.digits.len() * context.limb_count(self.basis) * context.degree() * size_of::<f64>()
     }
 
-    /// Add the inner product of the digits with the key to limb `k` of a pair in QP; `basis` is that of the pair.
-    pub fn accumulate(
+    /// Limb `k` of both inner products of the digits with the key, each plus its addend (limb, residue): limb·residue.
+    /// `basis` is that of the digits.
+    pub fn inner_products(
         &self,
         context: &Context,
         basis: Basis,
         k: usize,
         digits: &[&[f64]],
-        [first, second]: &mut [Limb; 2],
-    ) {
+        addends: [Option<(&[f64], f64)>; 2],
+    ) -> [Limb; 2] {
         let m = context.table(basis, k).modulus();
         // A key of a higher level holds more ciphertext primes before the special ones.
         let key_k = if k < basis.q { k } else { k - basis.q + self.basis.q };
-        let pairs = |part: fn(&KeyDigit) -> &Poly| -> Vec<(&[f64], &[f64])> {
-            digits.iter().zip(&self.digits).map(|(&d, key)| (d, part(key).limb(key_k))).collect()
-        };
-        hec_arith::mul_add_many(m, first, &pairs(|key| &key.body));
-        hec_arith::mul_add_many(m, second, &pairs(|key| &key.mask));
+        let halves = self.digits.iter().map(|key| [key.body.limb(key_k), key.mask.limb(key_k)]);
+        let terms: Vec<_> = digits.iter().copied().zip(halves).collect();
+        let [mut first, mut second] = [context.pool().any(), context.pool().any()];
+        hec_arith::inner_products(m, [&mut first, &mut second], &terms, addends);
+        [first, second]
     }
 }
 

@@ -389,14 +389,19 @@ impl Transform<'_> {
     ) -> BTreeMap<usize, [Limb; 2]> {
         let context = &self.evaluator.context;
         let used: BTreeSet<usize> = pass.iter().flat_map(|step| step.terms.iter().map(|&(baby, _)| baby)).collect();
+        let m = context.table(self.basis, k).modulus();
         let digits: Vec<Vec<&[f64]>> = digits.iter().map(|d| d.as_ref().map_or(Vec::new(), |d| d.limb(k))).collect();
         let rotated = |i: usize| {
             let BabyStep { input, key } = self.babies[i];
             let parts = &self.inputs[input].ciphertext.parts;
-            let times_p = |part: Option<&Poly>| context.times_special_product(part, k);
-            let Some(key) = key else { return (i, [times_p(parts.first()), times_p(parts.get(1))]) };
-            let mut sums = [times_p(parts.first()), context.pool().zero()];
-            key.switching.accumulate(context, self.basis, k, &digits[input], &mut sums);
+            let times_p = |i: usize| parts.get(i).and_then(|part: &Poly| context.times_special_product(part, k));
+            let Some(key) = key else {
+                let [mut first, mut second] = [context.pool().any(), context.pool().any()];
+                hec_arith::inner_products(m, [&mut first, &mut second], &[], [times_p(0), times_p(1)]);
+                return (i, [first, second]);
+            };
+            let addends = [times_p(0), None];
+            let sums = key.switching.inner_products(context, self.basis, k, &digits[input], addends);
             (i, sums.map(|sum| key.image(context, sum)))
         };
         used.into_iter().map(rotated).collect()
@@ -425,8 +430,8 @@ impl Transform<'_> {
             let digits = source.group(context, g);
             for ((k, x0), x1) in digits.range().zip(out0).zip(out1) {
                 let m = context.table(self.basis, k).modulus();
-                let mut sums = [context.pool().copy(part(k, 0)), context.pool().zero()];
-                key.switching.accumulate(context, self.basis, k, &digits.limb(k), &mut sums);
+                let addends = [Some((part(k, 0), 1.0)), None];
+                let sums = key.switching.inner_products(context, self.basis, k, &digits.limb(k), addends);
                 let [u0, u1] = sums.map(|sum| key.image(context, sum));
                 hec_arith::add_assign(m, x0, &u0);
                 hec_arith::add_assign(m, x1, &u1);

@@ -5,6 +5,7 @@
 
 use super::field::Residues;
 use super::instructions::Simd;
+use super::sums::Sums;
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX2 and FMA.
@@ -21,6 +22,7 @@ impl Avx2 {
 }
 
 impl Residues for Avx2 {}
+impl Sums for Avx2 {}
 
 impl Simd for Avx2 {
     const LANES: usize = 4;
@@ -79,6 +81,11 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn max(self, a: __m256d, b: __m256d) -> __m256d {
         unsafe { _mm256_max_pd(a, b) }
+    }
+    #[inline(always)]
+    fn prefetch(self, src: &[f64]) {
+        // SAFETY: it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(src.as_ptr().cast()) }
     }
     #[inline(always)]
     fn load_transposed(self, src: &[f64]) -> [__m256d; 8] {

@@ -5,6 +5,7 @@
 
 use super::field::Residues;
 use super::instructions::Simd;
+use super::sums::Sums;
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX-512F and AVX-512DQ.
@@ -21,6 +22,7 @@ impl Avx512 {
 }
 
 impl Residues for Avx512 {}
+impl Sums for Avx512 {}
 
 impl Simd for Avx512 {
     const LANES: usize = 8;
@@ -79,6 +81,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn max(self, a: __m512d, b: __m512d) -> __m512d {
         unsafe { _mm512_max_pd(a, b) }
+    }
+    #[inline(always)]
+    fn prefetch(self, src: &[f64]) {
+        // SAFETY: it reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(src.as_ptr().cast()) }
     }
     #[inline(always)]
     fn load_transposed(self, src: &[f64]) -> [__m512d; 8] {

@@ -5,7 +5,8 @@
 
 use super::field::{Factor, Field, Residues};
 use super::instructions::Simd;
-use super::{conversion, ntt, pointwise};
+use super::sums::{Sum, Sums};
+use super::{conversion, inner, ntt, pointwise};
 use crate::{BaseConverter, Modulus, NttTable, REDUCED};
 use hec_params::{LogN, nearest_ntt_prime};
 
@@ -33,6 +34,7 @@ impl Simd for Bound {
     fn sub(self, a: f64, b: f64) -> f64 {
         self.add(a, b)
     }
+    fn prefetch(self, _: &[f64]) {}
     fn load_transposed(self, src: &[f64]) -> [f64; 8] {
         std::array::from_fn(|k| src[k])
     }
@@ -79,6 +81,23 @@ impl Residues for Bound {
     fn mul_mod(self, m: &Field<f64>, a: f64, b: f64) -> f64 {
         assert!(a / m.p * b < 2f64.powi(51), "a product of {a} and {b}");
         m.p * (0.5 + a / m.p * b * 2f64.powi(-52))
+    }
+}
+
+/// The upper part is the bound of Σ a·w, whose start is left out.
+impl Sums for Bound {
+    fn sum(self, start: f64) -> Sum<f64> {
+        Sum { high: 0.0, low: start }
+    }
+    fn add_product(self, sum: Sum<f64>, a: f64, w: f64) -> Sum<f64> {
+        let rounding = 2f64.powi(49);
+        let high = sum.high + a * w + rounding;
+        assert!(high < 2f64.powi(101), "a sum of products of {high}");
+        Sum { high, low: self.add(sum.low, rounding) }
+    }
+    fn total(self, m: &Field<f64>, sum: Sum<f64>) -> f64 {
+        let rest = m.p * (0.5 + sum.high / m.p * 2f64.powi(-52));
+        self.reduce(m, self.add(rest, sum.low))
     }
 }
 
@@ -131,7 +150,17 @@ fn element_wise() {
         check("add", &|x| pointwise::add_assign(Bound, m, x, &limb));
         check("sub", &|x| pointwise::sub_assign(Bound, m, x, &limb));
         check("mul", &|x| pointwise::mul_assign(Bound, m, x, &limb));
-        check("mul_add_many", &|x| pointwise::mul_add_many(Bound, m, x, &[(&limb[..], &limb[..]); 17]));
+        let pairs = [(&limb[..], &limb[..]); 37];
+        check("mul_add_many", &|x| inner::mul_add_many(Bound, m, x, &pairs));
+        check("sum_of_products", &|x| inner::sum_of_products(Bound, m, x, &pairs));
+        let terms = [(&limb[..], [&limb[..]; 2]); 37];
+        let addends = [Some((&limb[..], limb[0])); 2];
+        check("first inner product", &|x| {
+            inner::inner_products(Bound, m, [x, &mut limb.clone()], &terms, addends);
+        });
+        check("second inner product", &|x| {
+            inner::inner_products(Bound, m, [&mut limb.clone(), x], &terms, addends);
+        });
         check("mul_scalar", &|x| pointwise::mul_scalar_assign(Bound, m, x, 3.0));
         check("mul_scalar_add", &|x| pointwise::mul_scalar_add_assign(Bound, m, x, &limb, 3.0));
         check("sub_mul_scalar", &|x| pointwise::sub_mul_scalar_assign(Bound, m, x, &limb, 3.0));
@@ -148,13 +177,17 @@ fn base_conversion_from_many_primes() {
     for _ in 0..31 {
         primes.push(nearest_ntt_prime(2f64.powi(50) * 0.9999, LogN(12), &primes).unwrap());
     }
-    let to = [primes[30], largest_prime(1 << 30, LogN(12))];
+    let to = [primes[30], largest_prime(1 << 49, LogN(12)), largest_prime(1 << 30, LogN(12))];
     let converter = BaseConverter::new(&primes[..30], &to).unwrap();
     let limbs: Vec<Vec<f64>> = primes[..30].iter().map(|&p| vec![REDUCED * p as f64; 5]).collect();
-    let src: Vec<&[f64]> = limbs.iter().map(Vec::as_slice).collect();
-    let (mut x, mut y) = (vec![0.0; 5], vec![0.0; 5]);
+    let scaled: Vec<&[f64]> = limbs.iter().map(Vec::as_slice).collect();
+    let (mut x, mut y, mut z) = (vec![0.0; 5], vec![0.0; 5], vec![0.0; 5]);
     let mut scratch = vec![0.0; 31 * conversion::CONVERSION_BLOCK];
-    conversion::convert(Bound, &converter, &src, &mut [&mut x, &mut y], &mut scratch);
-    assert_reduced(&x, to[0], "conversion");
-    assert_reduced(&y, to[1], "conversion");
+    let (sources, mut targets) = (&converter.from, converter.to.clone());
+    // As large as balanced factors can be.
+    targets.iter_mut().for_each(|target| target.factors.fill(target.modulus.p / 2.0));
+    conversion::convert(Bound, sources, &targets, &scaled, &mut [&mut x, &mut y, &mut z], &mut scratch);
+    for (limb, p) in [x, y, z].iter().zip(to) {
+        assert_reduced(limb, p, "conversion");
+    }
 }

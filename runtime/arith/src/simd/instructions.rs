@@ -26,6 +26,9 @@ pub(crate) trait Simd: Copy {
     fn abs(self, a: Self::Vector) -> Self::Vector;
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
+    /// Asks for the cache line of the first element, into the second level; it has no effect on values.
+    fn prefetch(self, src: &[f64]);
+
     /// `LANES` rows of 8 elements as 8 vectors: lane l of vector k is element k of row l.
     fn load_transposed(self, src: &[f64]) -> [Self::Vector; 8];
     /// The inverse of `load_transposed`.

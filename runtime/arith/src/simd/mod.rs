@@ -14,18 +14,22 @@ mod conversion;
 mod field;
 #[cfg(all(test, target_os = "linux"))]
 mod inlined;
+mod inner;
 mod instructions;
 mod ntt;
 #[cfg(test)]
 mod parity;
 mod pointwise;
 mod portable;
+mod sums;
 
-use crate::conversion::BaseConverter;
+use crate::conversion::{Source, Target};
 use crate::ntt::Twiddles;
 use crate::{Backend, Modulus, backend};
 pub(crate) use conversion::CONVERSION_BLOCK;
+pub(crate) use inner::{Multiple, Pair, Term};
 pub(crate) use pointwise::Survey;
+pub(crate) use sums::products_in_a_sum;
 
 macro_rules! dispatch {
     ($(fn $name:ident = $kernel:path: ($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {$(
@@ -60,12 +64,18 @@ dispatch! {
     fn sub_assign = pointwise::sub_assign: (m: Modulus, a: &mut [f64], b: &[f64]);
     fn mul = pointwise::mul: (m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]);
     fn mul_assign = pointwise::mul_assign: (m: Modulus, a: &mut [f64], b: &[f64]);
-    fn mul_add_many = pointwise::mul_add_many: (m: Modulus, acc: &mut [f64], pairs: &[(&[f64], &[f64])]);
+    fn mul_add_many = inner::mul_add_many: (m: Modulus, acc: &mut [f64], pairs: &[Pair<'_>]);
+    fn sum_of_products = inner::sum_of_products: (m: Modulus, dst: &mut [f64], pairs: &[Pair<'_>]);
+    fn inner_products = inner::inner_products: (
+        m: Modulus, dst: [&mut [f64]; 2], terms: &[Term<'_>], addends: [Option<Multiple<'_>>; 2]
+    );
     fn mul_scalar_assign = pointwise::mul_scalar_assign: (m: Modulus, a: &mut [f64], w: f64);
     fn mul_scalar_add_assign = pointwise::mul_scalar_add_assign: (m: Modulus, acc: &mut [f64], a: &[f64], w: f64);
     fn sub_mul_scalar_assign = pointwise::sub_mul_scalar_assign: (m: Modulus, a: &mut [f64], b: &[f64], w: f64);
     fn reduce_assign = pointwise::reduce_assign: (m: Modulus, a: &mut [f64]);
     fn embed_reduce = pointwise::embed_reduce: (m: Modulus, a: &mut [f64]);
     fn survey = pointwise::survey: (a: &[f64]) -> Survey;
-    fn convert = conversion::convert: (c: &BaseConverter, src: &[&[f64]], dst: &mut [&mut [f64]], scratch: &mut [f64]);
+    fn convert = conversion::convert: (
+        sources: &[Source], targets: &[Target], scaled: &[&[f64]], dst: &mut [&mut [f64]], scratch: &mut [f64]
+    );
 }

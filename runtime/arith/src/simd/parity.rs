@@ -63,10 +63,21 @@ fn element_wise_and_conversion() {
         same_on_every_backend("sub", || updated(&|y| sub_assign(m, y, &b)));
         same_on_every_backend("mul", || updated(&|y| mul_assign(m, y, &b)));
         same_on_every_backend("mul_add_many", || updated(&|y| mul_add_many(m, y, &[(&a[..], &b[..]); 11])));
+        same_on_every_backend("sum_of_products", || updated(&|y| sum_of_products(m, y, &[(&a[..], &b[..]); 14])));
+        let terms = [(&a[..], [&b[..], &a[..]]); 13];
+        let addends = [Some((&b[..], 777.0)), None];
+        for part in [0, 1] {
+            same_on_every_backend("inner_products", || {
+                let mut products = [a.clone(), a.clone()];
+                let [first, second] = &mut products;
+                inner_products(m, [first, second], &terms, addends);
+                products[part].clone()
+            });
+        }
         same_on_every_backend("mul_scalar", || updated(&|y| mul_scalar_assign(m, y, 12345.0)));
         same_on_every_backend("sub_mul", || updated(&|y| sub_mul_scalar_assign(m, y, &b, 12345.0)));
         same_on_every_backend("embed", || updated(&|y| embed_f64(m, &limbs[0], y).unwrap()));
         let converter = BaseConverter::new(&primes[..2], &primes[2..]).unwrap();
-        same_on_every_backend("convert", || updated(&|y| converter.convert(&[&limbs[0], &limbs[1]], &mut [y])));
+        same_on_every_backend("convert", || updated(&|y| converter.convert(0..1, &[&limbs[0], &limbs[1]], &mut [y])));
     }
 }

@@ -9,14 +9,14 @@ const WIDEST: usize = 8;
 
 /// The first `LANES` elements of a slice that may be shorter, filled up with zeros.
 #[inline(always)]
-fn load_tail<S: Simd>(s: S, src: &[f64]) -> S::Vector {
+pub(super) fn load_tail<S: Simd>(s: S, src: &[f64]) -> S::Vector {
     let mut full = [0.0; WIDEST];
     full[..src.len()].copy_from_slice(src);
     s.load(&full)
 }
 
 #[inline(always)]
-fn store_tail<S: Simd>(s: S, dst: &mut [f64], v: S::Vector) {
+pub(super) fn store_tail<S: Simd>(s: S, dst: &mut [f64], v: S::Vector) {
     let mut full = [0.0; WIDEST];
     s.store(&mut full, v);
     dst.copy_from_slice(&full[..dst.len()]);
@@ -156,45 +156,6 @@ pub(crate) fn sub_mul_scalar_assign<S: Residues>(s: S, m: Modulus, a: &mut [f64]
 pub(crate) fn reduce_assign<S: Residues>(s: S, m: Modulus, a: &mut [f64]) {
     let m = s.field(m);
     update(s, a, |x| s.reduce(&m, x));
-}
-
-/// Products added between two reductions: the sum stays at most (2/3 + 8·0.62)p < 2^53.
-const LAZY_PRODUCTS: usize = 8;
-
-/// Independent vectors, which hide the latency of the products.
-const INTERLEAVED: usize = 8;
-
-#[inline(always)]
-pub(crate) fn mul_add_many<S: Residues>(s: S, m: Modulus, acc: &mut [f64], pairs: &[(&[f64], &[f64])]) {
-    let m = s.field(m);
-    let width = INTERLEAVED * S::LANES;
-    let whole = acc.len() / width * width;
-    for some in pairs.chunks(LAZY_PRODUCTS) {
-        for (start, out) in (0..whole).step_by(width).zip(acc.chunks_exact_mut(width)) {
-            let mut sums = [s.splat(0.0); INTERLEAVED];
-            for (k, sum) in sums.iter_mut().enumerate() {
-                *sum = s.load(&out[k * S::LANES..]);
-            }
-            for (a, b) in some {
-                let (a, b) = (&a[start..start + width], &b[start..start + width]);
-                for (k, sum) in sums.iter_mut().enumerate() {
-                    let at = k * S::LANES..(k + 1) * S::LANES;
-                    *sum = s.add(*sum, s.mul_mod(&m, s.load(&a[at.clone()]), s.load(&b[at])));
-                }
-            }
-            for (k, sum) in sums.iter().enumerate() {
-                s.store(&mut out[k * S::LANES..], s.reduce(&m, *sum));
-            }
-        }
-        for start in (whole..acc.len()).step_by(S::LANES) {
-            let end = acc.len().min(start + S::LANES);
-            let mut sum = load_tail(s, &acc[start..end]);
-            for (a, b) in some {
-                sum = s.add(sum, s.mul_mod(&m, load_tail(s, &a[start..end]), load_tail(s, &b[start..end])));
-            }
-            store_tail(s, &mut acc[start..end], s.reduce(&m, sum));
-        }
-    }
 }
 
 /// One division step for an integer of any magnitude. The quotient q is an integer with 53 bits, within 2u·|q| + 1/2 of a/p,

@@ -2,11 +2,13 @@
 
 use super::field::Residues;
 use super::instructions::Simd;
+use super::sums::Sums;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
 impl Residues for Portable {}
+impl Sums for Portable {}
 
 impl Simd for Portable {
     const LANES: usize = 1;
@@ -60,6 +62,8 @@ impl Simd for Portable {
     fn max(self, a: f64, b: f64) -> f64 {
         if a > b { a } else { b }
     }
+    #[inline(always)]
+    fn prefetch(self, _: &[f64]) {}
     #[inline(always)]
     fn load_transposed(self, src: &[f64]) -> [f64; 8] {
         let mut columns = [0.0; 8];
