@@ -11,31 +11,15 @@ use std::time::{Duration, Instant};
 use hec_arith::Modulus;
 use hec_ckks::{
     Ciphertext, Context, DiagonalValues, EncodedDiagonals, Encoder, EvaluationKeys, Evaluator, KeyRequest, LinearPlan,
-    LinearTerm, MemoryBudget, Plaintext, PrecisionStats, RotationKeys, SecretKey, Stored,
+    LinearTerm, MemoryBudget, Plaintext, PrecisionStats, REFERENCE_SETS, ReferenceSet, RotationKeys, SecretKey, Stored,
 };
-use hec_params::{ChainRequest, Depth, Level, LogN, Parameters, ParametersLiteral, Rotation};
+use hec_params::{ChainRequest, Level, Parameters, ParametersLiteral, Rotation};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-/// A chain of `depth` + 1 primes; `digit_size` is the fastest that 128-bit security leaves room for.
-struct Set {
-    name: &'static str,
-    log_n: u32,
-    depth: u32,
-    scale_bits: f64,
-    digit_size: usize,
-}
-
-const SETS: [Set; 4] = [
-    Set { name: "n13_d2", log_n: 13, depth: 2, scale_bits: 40.0, digit_size: 1 },
-    Set { name: "n14_d7", log_n: 14, depth: 7, scale_bits: 40.0, digit_size: 2 },
-    Set { name: "n15_d14_s45", log_n: 15, depth: 14, scale_bits: 45.0, digit_size: 4 },
-    Set { name: "n16_d28_s45", log_n: 16, depth: 28, scale_bits: 45.0, digit_size: 8 },
-];
 
 /// Repetitions of one measurement end after this time, or when there are enough.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -62,12 +46,12 @@ fn main() -> Outcome<()> {
             name => options.sets.push(name.to_owned()),
         }
     }
-    let known = |name: &String| SETS.iter().any(|set| set.name == name);
+    let known = |name: &String| REFERENCE_SETS.iter().any(|set| set.name == name);
     if let Some(name) = options.sets.iter().find(|name| !known(name)) {
-        return Err(format!("no parameter set {name}; there are {:?}", SETS.map(|set| set.name)).into());
+        return Err(format!("no parameter set {name}; there are {:?}", REFERENCE_SETS.map(|set| set.name)).into());
     }
-    let sets = SETS.iter().filter(|set| options.sets.is_empty() || options.sets.iter().any(|name| name == set.name));
-    for set in sets {
+    let wanted = |set: &ReferenceSet| options.sets.is_empty() || options.sets.iter().any(|name| name == set.name);
+    for set in REFERENCE_SETS.iter().filter(|set| wanted(set)) {
         run(set, &options)?;
     }
     Ok(())
@@ -197,15 +181,10 @@ impl Parties {
     }
 }
 
-fn run(set: &'static Set, options: &Options) -> Outcome<()> {
-    let parameters = Parameters::check(ParametersLiteral::new(&ChainRequest {
-        log_n: LogN(set.log_n),
-        depth: Depth(set.depth),
-        scale_bits: set.scale_bits,
-        base_bits: (set.scale_bits + 9.0).min(49.0),
-        digit_size: options.digit_size.unwrap_or(set.digit_size),
-        insecure_toy: false,
-    })?)?;
+fn run(set: &ReferenceSet, options: &Options) -> Outcome<()> {
+    let digit_size = options.digit_size.unwrap_or(set.request.digit_size);
+    let request = ChainRequest { digit_size, ..set.request.clone() };
+    let parameters = Parameters::check(ParametersLiteral::new(&request)?)?;
     let pool = |&threads: &usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pools = options.threads.iter().map(pool).collect::<Result<_, _>>()?;
     let meter = Meter { set: set.name, json: options.json, only: options.only.clone(), pools };

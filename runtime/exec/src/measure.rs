@@ -4,11 +4,11 @@ use crate::{Progress, RunError};
 use hec_arith::{NttTable, sample};
 use hec_ckks::{
     Ciphertext, CkksError, Context, EncodedDiagonals, Encoder, EvaluationKeys, Evaluator, KeyRequest, LinearPlan,
-    LinearTerm, MemoryBudget, Plaintext, RotationKeys, SecretKey, os_rng,
+    LinearTerm, MemoryBudget, Plaintext, REFERENCE_SETS, ReferenceSet, RotationKeys, SecretKey, os_rng,
 };
 use hec_ir::cost::{CostTable, LinearShape, RingSize};
 use hec_ir::{Level, LogN, Parameters, ParametersLiteral, Rotation};
-use hec_params::{ChainRequest, Depth, nearest_ntt_prime};
+use hec_params::nearest_ntt_prime;
 use rand_chacha::ChaCha20Rng;
 use rayon::ThreadPoolBuilder;
 use std::borrow::Cow;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 pub struct Measurement {
     /// log2 of the ring degree.
     pub log_n: u32,
-    /// Primes of the ciphertext.
+    /// Primes of a ciphertext.
     pub primes: usize,
     /// What was measured.
     pub operation: &'static str,
@@ -84,33 +84,20 @@ struct Bench {
     rng: ChaCha20Rng,
 }
 
-/// Rotations that share a decomposition.
-const HOISTED: u32 = 8;
+/// Rotations that share a decomposition; few, since their keys are most of the memory that a measurement takes.
+const HOISTED: u32 = 4;
 
 impl Bench {
-    /// Rings of 2^13, 2^14, 2^15 with as many levels as leave room at 128 bits.
-    fn new(log_n: u32) -> Result<Self, RunError> {
-        let (depth, scale_bits, digit_size) = match log_n {
-            ..=13 => (3, 36.0, 1),
-            14 => (7, 38.0, 2),
-            _ => (14, 40.0, 3),
-        };
-        let request = ChainRequest {
-            log_n: LogN(log_n),
-            depth: Depth(depth),
-            scale_bits,
-            base_bits: scale_bits + 8.0,
-            digit_size,
-            insecure_toy: false,
-        };
+    /// With keys for products and for rotations up to `rotations`.
+    fn new(set: &ReferenceSet, rotations: u32) -> Result<Self, RunError> {
         let fail = |e: hec_ir::ParametersError| RunError::Program(e.to_string());
-        let parameters = Parameters::check(ParametersLiteral::new(&request).map_err(fail)?).map_err(fail)?;
+        let parameters = Parameters::check(ParametersLiteral::new(&set.request).map_err(fail)?).map_err(fail)?;
         let context = Context::new(parameters)?;
         let mut rng = os_rng()?;
         let secret = SecretKey::generate(&context, &mut rng);
         let top = context.parameters().top_level();
         let mut keys = KeyRequest { relinearize: Some(top), ..KeyRequest::default() };
-        (1..=HOISTED).for_each(|r| keys.rotation(Rotation(r), top));
+        (1..=rotations).for_each(|r| keys.rotation(Rotation(r), top));
         let keys = Arc::new(EvaluationKeys::generate(&context, &secret, &keys, &mut rng)?);
         let encoder = Encoder::new(&context);
         let slots = context.parameters().slots().0;
@@ -140,10 +127,16 @@ impl Bench {
     fn operations(&mut self) -> Result<Vec<(&'static str, f64)>, RunError> {
         let (e, x, p) = (&self.evaluator, &self.ciphertext, &self.plaintext);
         let (level, scale) = (self.top(), self.context.scale(self.top())?);
-        let product = e.multiply(x, x)?;
+        let relinearized = e.relinearize(&e.multiply(x, x)?)?;
         let decomposed = e.decompose(x)?;
         let (secret, context, encoder) = (&self.secret, &self.context, &self.encoder);
+        let key = KeyRequest { relinearize: Some(level), ..KeyRequest::default() };
+        let hoisted = || {
+            let shared = e.decompose(x)?;
+            (1..=HOISTED).map(|r| e.rotate_decomposed(&shared, Rotation(r))).collect::<Result<Vec<_>, _>>()
+        };
         Ok(vec![
+            ("make a key", Self::time(|| EvaluationKeys::generate(context, secret, &key, &mut self.rng))?),
             ("encode", Self::time(|| encoder.encode(&self.values, level, scale))?),
             ("encrypt", Self::time(|| secret.encrypt(context, p, &mut self.rng))?),
             ("decrypt and decode", Self::time(|| secret.decrypt(context, x).and_then(|p| encoder.decode(&p)))?),
@@ -153,16 +146,11 @@ impl Bench {
             ("multiply, relinearize, rescale", {
                 Self::time(|| e.multiply(x, x).and_then(|y| e.relinearize_rescale(&y)))?
             }),
-            ("rescale", Self::time(|| e.rescale(&product))?),
+            ("rescale", Self::time(|| e.rescale(&relinearized))?),
             ("rotate", Self::time(|| e.rotate(x, Rotation(1)))?),
             ("decompose", Self::time(|| e.decompose(x))?),
             ("rotate, decomposed", Self::time(|| e.rotate_decomposed(&decomposed, Rotation(1)))?),
-            ("8 rotations, one decomposition", {
-                Self::time(|| {
-                    let shared = e.decompose(x)?;
-                    (1..=HOISTED).map(|r| e.rotate_decomposed(&shared, Rotation(r))).collect::<Result<Vec<_>, _>>()
-                })?
-            }),
+            ("4 rotations, one decomposition", Self::time(hoisted)?),
         ])
     }
 }
@@ -177,25 +165,36 @@ fn limb(log_n: LogN) -> Result<(NttTable, Vec<f64>), RunError> {
     Ok((table, residues))
 }
 
-/// Times of the primitives at N = 2^13, 2^14, 2^15, at the top level of a secure parameter set.
+/// The rings that [`bench`] measures: log2 of the degrees.
+pub fn bench_rings() -> Vec<u32> {
+    REFERENCE_SETS.iter().map(|set| set.request.log_n.0).collect()
+}
+
+/// Times of the primitives at each of the rings, at the top level of its reference set.
 ///
 /// # Errors
-/// No randomness.
-pub fn bench(progress: &dyn Progress) -> Result<Vec<Measurement>, RunError> {
-    let rings = [13u32, 14, 15];
+/// A ring without a reference set, no randomness.
+pub fn bench(rings: &[u32], progress: &dyn Progress) -> Result<Vec<Measurement>, RunError> {
+    let sets = rings.iter().map(|&log_n| reference(log_n)).collect::<Result<Vec<_>, _>>()?;
     let mut all = Vec::new();
-    for (done, &log_n) in rings.iter().enumerate() {
+    for (done, set) in sets.iter().enumerate() {
+        let LogN(log_n) = set.request.log_n;
         progress.advance(done, rings.len(), &format!("N = 2^{log_n}"));
-        let (table, mut residues) = limb(LogN(log_n))?;
+        let (table, mut residues) = limb(set.request.log_n)?;
         let ntt = median(|| table.forward(&mut residues));
-        all.push(Measurement { log_n, primes: 1, operation: "NTT of one limb", seconds: ntt });
-        let mut ring = Bench::new(log_n)?;
+        let mut ring = Bench::new(set, HOISTED)?;
         let primes = ring.context.parameters().prime_count(ring.top());
-        let times = ring.operations()?;
-        all.extend(times.into_iter().map(|(operation, seconds)| Measurement { log_n, primes, operation, seconds }));
+        let times = [("NTT of one limb", ntt)].into_iter().chain(ring.operations()?);
+        all.extend(times.map(|(operation, seconds)| Measurement { log_n, primes, operation, seconds }));
     }
     progress.advance(rings.len(), rings.len(), "");
     Ok(all)
+}
+
+/// The set for a ring.
+fn reference(log_n: u32) -> Result<&'static ReferenceSet, RunError> {
+    let found = REFERENCE_SETS.iter().find(|set| set.request.log_n.0 == log_n);
+    found.ok_or_else(|| RunError::Usage(format!("no ring 2^{log_n} is measured: there are {:?}", bench_rings())))
 }
 
 /// Measure a cost table: the butterfly alone, the rest so that the table predicts whole operations on one thread.
@@ -210,7 +209,7 @@ pub fn calibrate(progress: &dyn Progress) -> Result<Calibration, RunError> {
     let butterflies = log_n.degree() as f64 / 2.0 * f64::from(log_n.0);
     let butterfly = least(|| ntt.forward(&mut residues)) / butterflies * 1e9;
     progress.advance(1, STEPS, "one thread");
-    let ring = Bench::new(log_n.0)?;
+    let ring = Bench::new(reference(log_n.0)?, LINEAR.babies as u32)?;
     let single = on_threads(1, || Composites::measure(&ring))?;
     progress.advance(2, STEPS, "all threads");
     let all = Composites::measure(&ring)?;

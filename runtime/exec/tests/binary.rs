@@ -145,17 +145,38 @@ fn inference_in_one_process() {
     for bytes in ["keys_file_bytes", "request_bytes", "peak_memory_bytes"] {
         assert!(report[bytes].as_u64().unwrap() > 1000, "{bytes}");
     }
+    // What was most held at once: keys and constants, and little beside them for a network of this size.
+    let number = |name: &str| report[name].as_u64().unwrap();
+    let held = number("keys_memory_bytes") + number("constants_memory_bytes");
+    let peak = number("peak_memory_bytes");
+    assert!(held < peak && peak < held + (512 << 20), "peak {peak}, of which keys and constants {held}");
     let written = &array::load(&folder.path("out.npy")).unwrap()[0].1;
     assert_eq!(written.shape, Shape::new([3, 8]));
     assert!(PrecisionStats::of(&written.data, &stacked(&expected).data).log2_max < -17.0);
 
     let (text, _) = succeed(&folder.0, "infer model.hec --input x=x.npy --index 1 --trace");
     assert!(text.contains("sample 1: class") && text.contains("128-bit classical security"), "{text}");
+    assert!(text.contains(", peak memory "), "{text}");
     assert!(text.contains("dense") && text.contains("square"), "{text}");
     fail(&folder.0, "infer model.hec --input x.npy --count 4", "HEC-R012");
     fail(&folder.0, "infer model.hec --input x.npy --index 3", "HEC-R004");
     fail(&folder.0, "infer model.hec --input x.npy --labels expected.npy --against labels.npy", "HEC-R004");
     fail(&folder.0, "infer model.hec --input x.npy --max-memory 1M", "HEC-R011");
+}
+
+#[test]
+fn primitives_are_measured() {
+    let folder = Folder::new("bench");
+    let (text, _) = succeed(&folder.0, "bench --ring 13 --threads 1");
+    let rows: Vec<&str> = text.lines().collect();
+    assert!(rows[0].ends_with("N = 2^13") && rows[1].ends_with(" 3"), "{text}");
+    assert_eq!(rows.len(), 16, "{text}");
+    for row in &rows[2..] {
+        let time: f64 = row.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(time > 0.0, "{row}");
+    }
+    let refused = fail(&folder.0, "bench --ring 12", "HEC-R");
+    assert!(refused.contains("[13, 14, 15, 16]"), "{refused}");
 }
 
 #[test]

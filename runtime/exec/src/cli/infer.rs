@@ -67,7 +67,7 @@ struct Truth {
 }
 
 pub fn run(args: &Infer) -> Result<String, RunError> {
-    args.machine.apply()?;
+    args.machine.threads.apply()?;
     let how = args.how.decryption()?;
     let artifact = Artifact::read(&args.model)?;
     let samples = Samples::read(&wanted_by_program(&artifact.program().inputs), &args.input)?;

@@ -4,7 +4,8 @@ use super::bar::Bar;
 use super::output::write_file;
 use super::{Bench, Calibrate};
 use hec_ir::cost::CostTable;
-use hec_run::RunError;
+use hec_run::{Measurement, RunError, bench_rings};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Measurements are finite numbers and plain strings, which JSON always holds.
@@ -14,21 +15,29 @@ pub fn json(value: &impl serde::Serialize) -> Result<String, RunError> {
 }
 
 pub fn bench(args: &Bench) -> Result<String, RunError> {
-    let all = hec_run::bench(&Bar::new("measuring"))?;
-    if args.json {
-        return json(&all);
-    }
-    let mut text = String::new();
-    let mut log_n = 0;
-    for m in &all {
-        if m.log_n != log_n {
-            log_n = m.log_n;
-            let _ = writeln!(text, "N = 2^{log_n}, medians on all threads");
+    args.threads.apply()?;
+    let asked: BTreeSet<u32> = args.ring.iter().copied().collect();
+    let rings = if asked.is_empty() { bench_rings() } else { asked.into_iter().collect() };
+    let all = hec_run::bench(&rings, &Bar::new("measuring"))?;
+    if args.json { json(&all) } else { Ok(table(&rings, &all)) }
+}
+
+/// A row for each operation, a column for each ring.
+fn table(rings: &[u32], all: &[Measurement]) -> String {
+    const WIDTH: usize = 32;
+    let of = |ring: u32| all.iter().filter(move |m| m.log_n == ring);
+    let mut text = format!("{:<WIDTH$}", "milliseconds (median)");
+    let head = |ring: &u32| format!("{:>12}", format!("N = 2^{ring}"));
+    let primes = |ring: &u32| format!("{:>12}", of(*ring).next().map_or(0, |m| m.primes));
+    text += &rings.iter().map(head).collect::<String>();
+    let _ = write!(text, "\n{:<WIDTH$}{}", "primes of a ciphertext", rings.iter().map(primes).collect::<String>());
+    for row in rings.first().into_iter().flat_map(|&ring| of(ring)) {
+        let _ = write!(text, "\n{:<WIDTH$}", row.operation);
+        for m in all.iter().filter(|m| m.operation == row.operation) {
+            let _ = write!(text, "{:>12.3}", m.seconds * 1e3);
         }
-        let primes = if m.primes == 1 { "1 prime".to_owned() } else { format!("{} primes", m.primes) };
-        let _ = writeln!(text, "  {:<32} {primes:>10} {:>12.1} us", m.operation, m.seconds * 1e6);
     }
-    Ok(text)
+    text + "\n"
 }
 
 pub fn calibrate(args: &Calibrate) -> Result<String, RunError> {

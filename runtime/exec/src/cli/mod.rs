@@ -96,12 +96,18 @@ struct Eval {
 /// What evaluation may use.
 #[derive(Args, Debug)]
 struct Machine {
-    /// Threads (default: all processors)
-    #[arg(long)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    threads: Threads,
     /// Most memory for keys, ciphertexts and constants together, such as 512M or 2G
     #[arg(long, value_parser = parse_size)]
     max_memory: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+struct Threads {
+    /// Threads (default: all processors)
+    #[arg(long)]
+    threads: Option<usize>,
 }
 
 #[derive(Args, Debug)]
@@ -180,6 +186,11 @@ struct Inspect {
 
 #[derive(Args, Debug)]
 struct Bench {
+    /// log2 of the ring degree, 13 to 16; several separated by commas (default: all)
+    #[arg(long, value_delimiter = ',')]
+    ring: Vec<u32>,
+    #[command(flatten)]
+    threads: Threads,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -219,7 +230,7 @@ impl How {
     }
 }
 
-impl Machine {
+impl Threads {
     fn apply(&self) -> Result<(), RunError> {
         let Some(threads) = self.threads else { return Ok(()) };
         if !(1..=1024).contains(&threads) {

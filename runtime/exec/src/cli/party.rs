@@ -64,7 +64,7 @@ pub fn encrypt(args: &Encrypt) -> Result<String, RunError> {
 }
 
 pub fn eval(args: &Eval) -> Result<String, RunError> {
-    args.machine.apply()?;
+    args.machine.threads.apply()?;
     let server = Server::load(&args.model, args.machine.max_memory, &Bar::new("preparing"))?;
     warn_insecure(server.context().parameters());
     let keys: EvaluationKeys = load(server.context(), server.program(), &args.keys)?;
