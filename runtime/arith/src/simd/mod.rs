@@ -31,6 +31,22 @@ pub(crate) use inner::{Multiple, Pair, Term};
 pub(crate) use pointwise::Survey;
 pub(crate) use sums::products_in_a_sum;
 
+/// A local of this type in memory makes a function align its stack, as the compiler does not do for the vectors that it keeps
+/// there for want of registers: each of them then lies in one cache line. Without it a transform takes up to 40 % longer,
+/// depending on where the stack happens to begin.
+#[cfg(target_arch = "x86_64")]
+#[repr(align(64))]
+struct AlignedStack([u8; 64]);
+
+#[cfg(target_arch = "x86_64")]
+impl AlignedStack {
+    #[inline(always)]
+    fn enter() {
+        let mut local = AlignedStack([0; 64]);
+        std::hint::black_box(&mut local.0);
+    }
+}
+
 macro_rules! dispatch {
     ($(fn $name:ident = $kernel:path: ($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {$(
         pub(crate) fn $name($($arg: $type),*) $(-> $result)? {
@@ -38,14 +54,20 @@ macro_rules! dispatch {
                 #[cfg(target_arch = "x86_64")]
                 Backend::Avx512 => {
                     #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
-                    fn run(s: avx512::Avx512, $($arg: $type),*) $(-> $result)? { $kernel(s, $($arg),*) }
+                    fn run(s: avx512::Avx512, $($arg: $type),*) $(-> $result)? {
+                        AlignedStack::enter();
+                        $kernel(s, $($arg),*)
+                    }
                     // SAFETY: `backend` only returns what `Backend::available` found the processor to have.
                     unsafe { run(avx512::Avx512::new(), $($arg),*) }
                 }
                 #[cfg(target_arch = "x86_64")]
                 Backend::Avx2 => {
                     #[target_feature(enable = "avx2,fma")]
-                    fn run(s: avx2::Avx2, $($arg: $type),*) $(-> $result)? { $kernel(s, $($arg),*) }
+                    fn run(s: avx2::Avx2, $($arg: $type),*) $(-> $result)? {
+                        AlignedStack::enter();
+                        $kernel(s, $($arg),*)
+                    }
                     // SAFETY: as above.
                     unsafe { run(avx2::Avx2::new(), $($arg),*) }
                 }
