@@ -12,7 +12,12 @@ pub(crate) struct SpecialFft {
     n: usize,
     /// Stage of length 2, 4, .., n: half as many roots each.
     stages: Vec<(Vec<f64>, Vec<f64>)>,
+    /// How many of them are done range by range, while a range is in cache.
+    cached: usize,
 }
+
+/// log2 of the slots whose both parts and roots fill half of a first-level cache.
+const CACHED: usize = 9;
 
 impl SpecialFft {
     pub fn new(slots: Slots) -> Self {
@@ -24,7 +29,8 @@ impl SpecialFft {
             let orbit = std::iter::successors(Some(1u64), |&g| Some(g * 5 % order));
             orbit.take(length / 2).map(|g| root_of_unity(g, order)).unzip()
         };
-        SpecialFft { n, stages: (1..=n.trailing_zeros()).map(stage).collect() }
+        let stages: Vec<_> = (1..=n.trailing_zeros()).map(stage).collect();
+        SpecialFft { n, cached: stages.len().min(CACHED), stages }
     }
 
     /// The roots (re, im) of the stage of length 2^(stage+1): half as many. They do not depend on n.
@@ -37,34 +43,19 @@ impl SpecialFft {
     pub fn forward(&self, re: &mut [f64], im: &mut [f64]) {
         bit_reverse(re);
         bit_reverse(im);
-        for (wr, wi) in &self.stages {
-            let half = wr.len();
-            for (re, im) in re.chunks_exact_mut(2 * half).zip(im.chunks_exact_mut(2 * half)) {
-                let (ur, vr) = re.split_at_mut(half);
-                let (ui, vi) = im.split_at_mut(half);
-                for j in 0..half {
-                    let (tr, ti) = (vr[j] * wr[j] - vi[j] * wi[j], vr[j] * wi[j] + vi[j] * wr[j]);
-                    (vr[j], vi[j]) = (ur[j] - tr, ui[j] - ti);
-                    (ur[j], ui[j]) = (ur[j] + tr, ui[j] + ti);
-                }
-            }
+        let (inner, outer) = self.stages.split_at(self.cached);
+        for (re, im) in re.chunks_mut(1 << self.cached).zip(im.chunks_mut(1 << self.cached)) {
+            inner.iter().for_each(|(wr, wi)| hec_arith::fft_forward(re, im, (wr, wi)));
         }
+        outer.iter().for_each(|(wr, wi)| hec_arith::fft_forward(re, im, (wr, wi)));
     }
 
     /// From slots to n complex coefficients, in place.
     pub fn inverse(&self, re: &mut [f64], im: &mut [f64]) {
-        for (wr, wi) in self.stages.iter().rev() {
-            let half = wr.len();
-            for (re, im) in re.chunks_exact_mut(2 * half).zip(im.chunks_exact_mut(2 * half)) {
-                let (ur, vr) = re.split_at_mut(half);
-                let (ui, vi) = im.split_at_mut(half);
-                for j in 0..half {
-                    let (dr, di) = (ur[j] - vr[j], ui[j] - vi[j]);
-                    (ur[j], ui[j]) = (ur[j] + vr[j], ui[j] + vi[j]);
-                    // Times the conjugate root.
-                    (vr[j], vi[j]) = (dr * wr[j] + di * wi[j], di * wr[j] - dr * wi[j]);
-                }
-            }
+        let (inner, outer) = self.stages.split_at(self.cached);
+        outer.iter().rev().for_each(|(wr, wi)| hec_arith::fft_inverse(re, im, (wr, wi)));
+        for (re, im) in re.chunks_mut(1 << self.cached).zip(im.chunks_mut(1 << self.cached)) {
+            inner.iter().rev().for_each(|(wr, wi)| hec_arith::fft_inverse(re, im, (wr, wi)));
         }
         bit_reverse(re);
         bit_reverse(im);

@@ -11,6 +11,7 @@ mod avx512;
 #[cfg(test)]
 mod bounds;
 mod conversion;
+mod fft;
 mod field;
 #[cfg(all(test, target_os = "linux"))]
 mod inlined;
@@ -78,6 +79,8 @@ macro_rules! dispatch {
 }
 
 dispatch! {
+    fn fft_forward = fft::fft_forward: (re: &mut [f64], im: &mut [f64], roots: (&[f64], &[f64]));
+    fn fft_inverse = fft::fft_inverse: (re: &mut [f64], im: &mut [f64], roots: (&[f64], &[f64]));
     fn ntt_forward = ntt::forward: (x: &mut [f64], m: Modulus, twiddles: &Twiddles);
     fn ntt_inverse = ntt::inverse: (x: &mut [f64], m: Modulus, twiddles: &Twiddles, inverse_n: f64);
     fn add = pointwise::add: (m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]);

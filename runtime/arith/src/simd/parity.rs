@@ -81,3 +81,20 @@ fn element_wise_and_conversion() {
         same_on_every_backend("convert", || updated(&|y| converter.convert(0..1, &[&limbs[0], &limbs[1]], &mut [y])));
     }
 }
+
+#[test]
+fn complex_stages() {
+    for log in 0..8 {
+        let part = |seed| limb(512, Modulus::new(97), seed);
+        let (re, im, w) = (part(1), part(2), (part(3), part(4)));
+        let roots = (&w.0[..1 << log], &w.1[..1 << log]);
+        for stage in [fft_forward, fft_inverse] {
+            same_on_every_backend("a stage", || {
+                let (mut re, mut im) = (re.clone(), im.clone());
+                stage(&mut re, &mut im, roots);
+                re.extend(im);
+                re
+            });
+        }
+    }
+}
