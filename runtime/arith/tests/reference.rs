@@ -164,11 +164,12 @@ fn products_of_transforms_are_negacyclic_products() {
 
 #[test]
 fn automorphisms_agree_in_both_domains() {
-    for log_n in [4, 6, 9].map(LogN) {
+    for log_n in [4, 6, 9, 13].map(LogN) {
         let n = log_n.degree();
         let table = NttTable::new(log_n, prime(40, log_n)).unwrap();
         let m = table.modulus();
-        let limb = hard_limbs(n, m).pop().unwrap();
+        let mut limbs = hard_limbs(n, m);
+        let limb = limbs.pop().unwrap();
         let rotations = [0, 1, 3, n as i64 / 2 - 1].map(|r| Rotation::new(r, log_n.slots()));
         let elements = rotations.map(|r| galois_element_for_rotation(r, log_n));
         for g in elements.into_iter().chain([conjugation_galois_element(log_n)]) {
@@ -186,8 +187,21 @@ fn automorphisms_agree_in_both_domains() {
             let (mut transformed, mut permuted) = (limb.clone(), vec![0.0; n]);
             table.forward(&mut transformed);
             automorphism.apply(&transformed, &mut permuted);
+            let expected = permuted.clone();
             table.inverse(&mut permuted);
             assert_eq!(canonical(&permuted, m), defined, "g = {g}");
+
+            // (a − b)·w and then the automorphism.
+            for other in &limbs {
+                on_every_backend(|backend| {
+                    let (mut together, mut image, mut apart) = (vec![0.0; n], vec![0.0; n], expected.clone());
+                    automorphism.apply_sub_mul_scalar(m, &mut together, (&transformed, other, 77.0));
+                    assert_reduced(&together, m, "apply_sub_mul_scalar");
+                    automorphism.apply(other, &mut image);
+                    sub_mul_scalar_assign(m, &mut apart, &image, 77.0);
+                    assert_eq!(together, apart, "{backend:?} g = {g}");
+                });
+            }
         }
     }
 }

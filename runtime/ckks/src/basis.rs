@@ -8,7 +8,7 @@
 
 use std::ops::{Deref, Range};
 
-use hec_arith::{ArithError, BaseConverter, Modulus};
+use hec_arith::{ArithError, Automorphism, BaseConverter, Modulus};
 use rayon::prelude::*;
 
 use crate::Context;
@@ -85,7 +85,7 @@ impl TailDivider {
         let mut tail: Vec<Limb> = limbs[self.keep..].iter().map(|limb| context.pool().copy(limb)).collect();
         each_limb(&mut tail, |k, limb| self.scale_tail(context, basis, self.keep + k, limb));
         let divided = map_tasks(self.groups.len(), self.keep * context.degree(), |g| {
-            self.divide_group(context, g, &tail, &limbs[self.groups[g].clone()])
+            self.divide_group(context, g, &tail, &limbs[self.groups[g].clone()], None)
         });
         Poly::from_limbs(self.basis(), divided.into_iter().flatten().collect())
     }
@@ -95,20 +95,30 @@ impl TailDivider {
         context.table(basis, k).inverse_times(limb, self.converter.source_factor(k - self.keep));
     }
 
-    /// One group of the result, from the scaled tail and the group's limbs in evaluation order.
+    /// One group of the result, from the scaled tail and the group's limbs in evaluation order; its image, if an automorphism
+    /// is given.
     pub fn divide_group<L: Deref<Target = [f64]>>(
         &self,
         context: &Context,
         g: usize,
         tail: &[Limb],
         limbs: &[L],
+        automorphism: Option<&Automorphism>,
     ) -> Vec<Limb> {
         let group = &self.groups[g];
         let mut out = convert(context, &self.converter, group.clone(), tail);
         for ((k, out), limb) in group.clone().zip(&mut out).zip(limbs) {
             let table = context.table(self.basis(), k);
             table.forward(out);
-            hec_arith::sub_mul_scalar_assign(table.modulus(), out, limb, self.minus_inverses[k]);
+            let (m, w) = (table.modulus(), self.minus_inverses[k]);
+            match automorphism {
+                None => hec_arith::sub_mul_scalar_assign(m, out, limb, w),
+                Some(automorphism) => {
+                    let mut image = context.pool().any();
+                    automorphism.apply_sub_mul_scalar(m, &mut image, (out, limb, w));
+                    *out = image;
+                }
+            }
         }
         out
     }

@@ -42,10 +42,7 @@ impl KeySwitch<'_> {
     /// One group of the result.
     fn kept_group(&self, divider: &TailDivider, g: usize, tail: &[Vec<Limb>; 2]) -> [Vec<Limb>; 2] {
         let sums = self.sums(g);
-        let part = |i: usize| {
-            let divided = divider.divide_group(self.context, g, &tail[i], &sums[i]);
-            divided.into_iter().map(|limb| self.key.image(self.context, limb)).collect()
-        };
+        let part = |i: usize| divider.divide_group(self.context, g, &tail[i], &sums[i], self.key.automorphism.as_ref());
         if is_worth_threads(&sums[0]) { rayon::join(|| part(0), || part(1)).into() } else { [part(0), part(1)] }
     }
 

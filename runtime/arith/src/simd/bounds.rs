@@ -6,7 +6,8 @@
 use super::field::{Factor, Field, Residues};
 use super::instructions::Simd;
 use super::sums::{Sum, Sums};
-use super::{conversion, inner, ntt, pointwise};
+use super::{conversion, inner, ntt, permute, pointwise};
+use crate::automorphism::Permutation;
 use crate::{BaseConverter, Modulus, NttTable, REDUCED};
 use hec_params::{LogN, nearest_ntt_prime};
 
@@ -164,6 +165,11 @@ fn element_wise() {
         check("mul_scalar", &|x| pointwise::mul_scalar_assign(Bound, m, x, 3.0));
         check("mul_scalar_add", &|x| pointwise::mul_scalar_add_assign(Bound, m, x, &limb, 3.0));
         check("sub_mul_scalar", &|x| pointwise::sub_mul_scalar_assign(Bound, m, x, &limb, 3.0));
+        let sources: Vec<u32> = (0..64).collect();
+        let block = vec![limb[0]; 64];
+        let mut image = block.clone();
+        permute::sub_mul_scalar_permute(Bound, m, &Permutation::new(&sources), &mut image, (&block, &block, 3.0));
+        assert_reduced(&image, p, "sub_mul_scalar_permute");
         check("reduce", &|x| {
             x.fill(2f64.powi(53));
             pointwise::reduce_assign(Bound, m, x)

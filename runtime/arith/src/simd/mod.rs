@@ -20,10 +20,12 @@ mod instructions;
 mod ntt;
 #[cfg(test)]
 mod parity;
+mod permute;
 mod pointwise;
 mod portable;
 mod sums;
 
+use crate::automorphism::Permutation;
 use crate::conversion::{Source, Target};
 use crate::ntt::Twiddles;
 use crate::{Backend, Modulus, backend};
@@ -97,6 +99,10 @@ dispatch! {
     fn mul_scalar_assign = pointwise::mul_scalar_assign: (m: Modulus, a: &mut [f64], w: f64);
     fn mul_scalar_add_assign = pointwise::mul_scalar_add_assign: (m: Modulus, acc: &mut [f64], a: &[f64], w: f64);
     fn sub_mul_scalar_assign = pointwise::sub_mul_scalar_assign: (m: Modulus, a: &mut [f64], b: &[f64], w: f64);
+    fn permute = permute::permute: (permutation: &Permutation, dst: &mut [f64], a: &[f64]);
+    fn sub_mul_scalar_permute = permute::sub_mul_scalar_permute: (
+        m: Modulus, permutation: &Permutation, dst: &mut [f64], operands: (&[f64], &[f64], f64)
+    );
     fn reduce_assign = pointwise::reduce_assign: (m: Modulus, a: &mut [f64]);
     fn embed_reduce = pointwise::embed_reduce: (m: Modulus, a: &mut [f64]);
     fn survey = pointwise::survey: (a: &[f64]) -> Survey;

@@ -83,6 +83,25 @@ fn element_wise_and_conversion() {
 }
 
 #[test]
+fn automorphisms() {
+    for log_n in [4, 6, 10].map(LogN) {
+        let m = Modulus::new(nearest_ntt_prime((1u64 << 50) as f64 * 0.999, log_n, &[]).unwrap());
+        let n = log_n.degree();
+        let (a, b) = (limb(n, m, 1), limb(n, m, 2));
+        let automorphism = Automorphism::new(log_n, 25).unwrap();
+        let image = |f: &dyn Fn(&mut [f64])| {
+            let mut y = vec![0.0; n];
+            f(&mut y);
+            y
+        };
+        same_on_every_backend("apply", || image(&|y| automorphism.apply(&a, y)));
+        same_on_every_backend("apply_sub_mul_scalar", || {
+            image(&|y| automorphism.apply_sub_mul_scalar(m, y, (&a, &b, 12345.0)))
+        });
+    }
+}
+
+#[test]
 fn complex_stages() {
     for log in 0..8 {
         let part = |seed| limb(512, Modulus::new(97), seed);
