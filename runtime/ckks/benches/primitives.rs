@@ -359,7 +359,14 @@ fn matrix(meter: &Meter, parties: &Parties) -> Outcome<()> {
         meter.time("matvec_512_residues", || linear(&residues))?;
     }
     let integers = EncodedDiagonals::integers(&parties.encoder, top, MATRIX, diagonal)?;
-    meter.time("matvec_512_integers", || linear(&integers))?;
+    for (op, keys) in [
+        ("matvec_512_integers", RotationKeys::Each),
+        ("matvec_512_one_giant_key", RotationKeys::OneForGiants),
+        ("matvec_512_two_keys", RotationKeys::TwoInAll),
+    ] {
+        let plan = LinearPlan { keys, ..plan.clone() };
+        meter.time(op, || Ok(evaluator.linear(&plan, &[x], &integers, MemoryBudget::default())?))?;
+    }
     if slots <= 1 << 13 {
         let values: Vec<_> = (0..MATRIX).map(diagonal).collect();
         let encoded_at_use = DiagonalValues::new(MATRIX, |d| Cow::Borrowed(&values[d]));
