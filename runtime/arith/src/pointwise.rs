@@ -77,7 +77,10 @@ pub fn sum_of_products(m: Modulus, dst: &mut [f64], pairs: &[(&[f64], &[f64])]) 
     for (a, b) in pairs {
         same_length(&[dst.len(), a.len(), b.len()]);
     }
-    simd::sum_of_products(m, dst, pairs);
+    match pairs {
+        [(a, b)] => simd::mul(m, dst, a, b),
+        _ => simd::sum_of_products(m, dst, pairs),
+    }
 }
 
 /// dst\[i\] = Σ a·b\[i\] over all terms (a, b), plus limb·w for an addend (limb, w) with a reduced residue w: the two

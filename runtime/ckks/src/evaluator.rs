@@ -219,12 +219,8 @@ impl Evaluator {
     fn sum_of_products(&self, basis: Basis, pairs: &[(&Poly, &Poly)]) -> Poly {
         let mut out = Poly::any(&self.context, basis);
         out.for_each_limb(&self.context, |k, table, x| {
-            let mut limbs = pairs.iter().map(|(a, b)| (a.limb(k), b.limb(k)));
-            match limbs.next() {
-                Some((a, b)) => hec_arith::mul(table.modulus(), x, a, b),
-                None => x.fill(0.0),
-            }
-            hec_arith::mul_add_many(table.modulus(), x, &limbs.collect::<Vec<_>>());
+            let limbs: Vec<_> = pairs.iter().map(|(a, b)| (a.limb(k), b.limb(k))).collect();
+            hec_arith::sum_of_products(table.modulus(), x, &limbs);
         });
         out
     }
