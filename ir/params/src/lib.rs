@@ -17,7 +17,8 @@ mod quantity;
 mod security;
 
 pub use bootstrap::{
-    BootstrapChoice, BootstrapParameters, Order, Sine, log2_failure, overflow_bound, overflow_probability,
+    BootstrapChoice, BootstrapError, BootstrapLiteral, BootstrapParameters, EncapsulationReport, Order, Sine,
+    log2_failure, overflow_bound, overflow_probability,
 };
 pub use chain::ChainRequest;
 pub use parameters::{Parameters, ParametersError, ParametersLiteral};

@@ -51,6 +51,12 @@ pub enum ParametersError {
     TooDeep { depth: u32, log_qp: f64, max: f64, log_n: u32 },
     #[error("no more primes near 2^{0:.1}")]
     NoPrime(f64),
+    #[error(
+        "the sparse secret at log2(q) = {log_modulus:.1} holds 2^{bits:.0} operations only; use a larger ring or weight"
+    )]
+    InsecureEncapsulation { bits: f64, log_modulus: f64 },
+    #[error("no bootstrap fits: ask for less precision or fewer levels, or use a larger ring")]
+    NoBootstrap,
     #[error("bootstrapping: {0}")]
     Bootstrap(&'static str),
 }

@@ -82,7 +82,7 @@ mod switch;
 mod switching;
 mod transform;
 
-pub use bootstrap::{Bootstrapper, EncapsulationKeys};
+pub use bootstrap::{Bootstrapper, Content, EncapsulationKeys};
 pub use ciphertext::Ciphertext;
 pub use context::Context;
 pub use diagonal::{Diagonal, DiagonalValues, Diagonals, EncodedDiagonals};

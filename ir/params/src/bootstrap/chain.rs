@@ -5,12 +5,15 @@ use crate::chain::{prime_group, special_primes};
 use crate::security::log2_product;
 use crate::{Level, Parameters, ParametersError, ParametersLiteral, Scale};
 
+/// By how many bits the special primes exceed a digit: the noise of the conjugation before eval-mod, which is not
+/// followed by a rescale, would else be several times that of a rescale.
+pub(super) const MARGIN: f64 = 4.0;
+
 /// The program's levels have scale and primes of `scale_bits`. Above them Δ(ℓ)² = Δ(ℓ−1)·q(ℓ) fixes the scales, which
 /// rise within a few levels to the size of the primes there, so that no prime is spent on a change of scale.
 pub(super) fn literal(choice: &BootstrapChoice) -> Result<ParametersLiteral, ParametersError> {
     let (log_n, mut taken) = (choice.log_n, Vec::new());
     let before = if choice.order == Order::CoeffsFirst { choice.slots_to_coeffs.len() as u32 } else { 0 };
-    let after = if choice.order == Order::CoeffsLast { choice.slots_to_coeffs.len() as u32 } else { 0 };
     let output = libm::exp2(choice.scale_bits);
     let mut scale = output;
     let mut levels = Vec::new();
@@ -22,8 +25,7 @@ pub(super) fn literal(choice: &BootstrapChoice) -> Result<ParametersLiteral, Par
     levels.push(prime_group(libm::exp2(choice.base_bits), log_n, &mut taken)?);
     levels.reverse();
     let mut scale = output;
-    let eval = (0..after + choice.sine.depth()).map(|_| choice.eval_bits);
-    for bits in eval.chain(choice.coeffs_to_slots.iter().map(|_| choice.slots_bits)) {
+    for bits in upper_bits(choice) {
         let group = prime_group(libm::exp2(bits), log_n, &mut taken)?;
         scale = libm::sqrt(scale * product(&group));
         levels.push(group);
@@ -31,7 +33,7 @@ pub(super) fn literal(choice: &BootstrapChoice) -> Result<ParametersLiteral, Par
     let primes: Vec<u64> = levels.iter().flatten().copied().collect();
     let digit_size = choice.digit_size.clamp(1, primes.len());
     let digit = primes.chunks(digit_size).map(log2_product).fold(0.0, f64::max);
-    let special = special_primes(digit, log_n, &mut taken)?;
+    let special = special_primes(digit + MARGIN, log_n, &mut taken)?;
     Ok(ParametersLiteral {
         log_n,
         levels,
@@ -40,6 +42,26 @@ pub(super) fn literal(choice: &BootstrapChoice) -> Result<ParametersLiteral, Par
         top_scale: Scale(scale),
         insecure_toy: choice.insecure_toy,
     })
+}
+
+/// log2 of q(ℓ) for the levels above the program's, the lowest first.
+///
+/// The levels of T₄, T₂ and of the argument have the scales Δ + b/2, Δ + b and Δ + b/2 for a boost of b bits, which
+/// Δ(ℓ)² = Δ(ℓ−1)·q(ℓ) gives for primes of Δ + b, Δ + 3b/2 and Δ bits; the next one takes b/2 back.
+pub(super) fn upper_bits(choice: &BootstrapChoice) -> Vec<f64> {
+    let after = if choice.order == Order::CoeffsLast { choice.slots_to_coeffs.len() } else { 0 };
+    let eval = after + choice.sine.depth() as usize;
+    let mut bits = vec![choice.eval_bits; eval + choice.coeffs_to_slots.len()];
+    let boost = choice.boost_bits;
+    for (from_top, share) in [(3, 1.0), (2, 1.5)] {
+        if let Some(level) = eval.checked_sub(from_top) {
+            bits[level] += boost * share;
+        }
+    }
+    if let Some(last) = bits.get_mut(eval) {
+        *last -= boost / 2.0;
+    }
+    bits
 }
 
 /// q(0) and one special prime of its size.

@@ -5,9 +5,15 @@
 //! eval-mod; those of coeffs-to-slots.
 
 mod chain;
+mod noise;
 mod overflow;
+mod search;
+mod security;
 
+pub use noise::BootstrapError;
 pub use overflow::{log2_failure, overflow_bound, overflow_probability};
+pub use search::BootstrapLiteral;
+pub use security::EncapsulationReport;
 
 use crate::{Depth, Level, LogN, Parameters, ParametersError, Slots};
 use serde::{Deserialize, Serialize};
@@ -61,10 +67,11 @@ pub struct BootstrapChoice {
     pub scale_bits: f64,
     /// log2 of q(0), below 50.
     pub base_bits: f64,
-    /// log2 of the primes of eval-mod, and of slots-to-coeffs if it comes last.
+    /// log2 of the primes above the program's: of both transforms and of eval-mod but for its boost.
     pub eval_bits: f64,
-    /// log2 of the primes of coeffs-to-slots.
-    pub slots_bits: f64,
+    /// How many bits the scale at the top of eval-mod is above that of its primes. Noise of T₂ grows by 4 with every
+    /// later doubling of the degree where its argument is small, so that the first products need more precision.
+    pub boost_bits: f64,
     /// log2 of the radix of each factor of coeffs-to-slots, first factor first; one level each.
     pub coeffs_to_slots: Vec<u32>,
     /// The same for slots-to-coeffs.
@@ -125,8 +132,12 @@ impl BootstrapParameters {
         if c.weight == 0 || c.weight > c.log_n.degree().min(1 << 10) {
             return refuse("the sparse secret has a Hamming weight of 1 to 1024");
         }
-        let bits = [c.scale_bits, c.base_bits, c.eval_bits, c.slots_bits];
-        if bits.iter().any(|b| !(15.0..100.0).contains(b)) || c.base_bits >= 50.0 || c.levels.0 > 100 {
+        let bits = [c.scale_bits, c.base_bits, c.eval_bits];
+        if bits.iter().any(|b| !(15.0..100.0).contains(b))
+            || c.base_bits >= 50.0
+            || c.levels.0 > 100
+            || !(0.0..=20.0).contains(&c.boost_bits)
+        {
             return refuse("scales and primes have 15 bits at least, and the base is one prime below 2^50");
         }
         let bound = overflow_bound(c.weight, 2 * c.slots.0, c.log2_failure);
@@ -135,7 +146,12 @@ impl BootstrapParameters {
         }
         let parameters = Parameters::check(chain::literal(&choice)?)?;
         let encapsulation = Parameters::check(chain::encapsulation(&parameters)?)?;
-        Ok(BootstrapParameters { choice, parameters, encapsulation, bound })
+        let checked = BootstrapParameters { choice, parameters, encapsulation, bound };
+        let report = checked.encapsulation_report();
+        if !report.is_secure() && !checked.choice.insecure_toy {
+            return Err(ParametersError::InsecureEncapsulation { bits: report.bits, log_modulus: report.log_modulus });
+        }
+        Ok(checked)
     }
 
     /// What was chosen.
@@ -152,6 +168,17 @@ impl BootstrapParameters {
     /// says nothing about it.
     pub fn encapsulation(&self) -> &Parameters {
         &self.encapsulation
+    }
+
+    /// The security of that switch.
+    pub fn encapsulation_report(&self) -> EncapsulationReport {
+        let log_modulus = self.encapsulation.security().log_qp;
+        EncapsulationReport::new(self.choice.log_n, self.choice.weight, log_modulus)
+    }
+
+    /// What a bootstrap is predicted to add to the slots.
+    pub fn error(&self) -> BootstrapError {
+        BootstrapError::of(&self.choice)
     }
 
     /// Overflows up to this size are corrected.

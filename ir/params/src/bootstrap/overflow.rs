@@ -44,6 +44,28 @@ pub fn overflow_bound(weight: usize, coefficients: usize, log2_at_most: f64) -> 
     (1..weight as u32).find(|&bound| log2_failure(weight, bound, coefficients) <= log2_at_most).unwrap_or(weight as u32)
 }
 
+/// The distribution of an overflow up to the bound that is corrected.
+#[derive(Clone, Debug)]
+pub(super) struct Overflow {
+    pub bound: u32,
+    /// Of 0, 1, …, the bound, of either sign.
+    probabilities: Vec<f64>,
+}
+
+impl Overflow {
+    pub fn new(weight: usize, coefficients: usize, log2_at_most: f64) -> Self {
+        let bound = overflow_bound(weight, coefficients, log2_at_most);
+        let probabilities = (0..=i64::from(bound)).map(|i| overflow_probability(weight, i)).collect();
+        Overflow { bound, probabilities }
+    }
+
+    /// The expected value of a function of the overflow.
+    pub fn mean(&self, f: impl Fn(f64) -> f64) -> f64 {
+        let both = |(i, p): (usize, &f64)| if i == 0 { p * f(0.0) } else { p * (f(i as f64) + f(-(i as f64))) };
+        self.probabilities.iter().enumerate().map(both).sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

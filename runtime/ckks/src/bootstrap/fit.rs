@@ -115,3 +115,61 @@ fn chebyshev_fit(nodes: &[f64], weights: &[f64], values: &[f64], indices: &[usiz
     }
     coefficients
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hec_params::{BootstrapChoice, Depth, LogN, Order, Sine, Slots};
+
+    fn value(coefficients: &[f64], x: f64) -> f64 {
+        hec_poly::evaluate(hec_poly::Basis::Chebyshev, coefficients, x)
+    }
+
+    #[test]
+    fn reduces_modulo_one_as_well_as_predicted() {
+        for (degree, double_angles) in [(30, 3), (46, 2)] {
+            for (arcsine, ratio_bits) in [(1, 10.0), (3, 6.0), (5, 4.5), (7, 4.0)] {
+                let choice = BootstrapChoice {
+                    log_n: LogN(16),
+                    slots: Slots(1 << 15),
+                    order: Order::CoeffsFirst,
+                    levels: Depth(1),
+                    scale_bits: 40.0,
+                    base_bits: 49.5,
+                    eval_bits: 49.0,
+                    boost_bits: 0.0,
+                    coeffs_to_slots: vec![8, 7],
+                    slots_to_coeffs: vec![15],
+                    sine: Sine { degree, double_angles, arcsine, ratio_bits },
+                    weight: 32,
+                    log2_failure: -100.0,
+                    digit_size: 4,
+                    insecure_toy: false,
+                };
+                let parameters = BootstrapParameters::check(choice).expect("valid");
+                let ratio = ratio_bits.exp2();
+                let fit = ModOne::new(&parameters, ratio);
+                let (mut square, mut worst) = (0.0, 0.0f64);
+                for overflow in -15..=15i64 {
+                    for m in (-50..=50).map(|i| f64::from(i) / 50.0) {
+                        let y = (overflow as f64 + m / ratio - 0.25) / fit.range;
+                        let wave = fit.shifts.iter().fold(value(&fit.cosine, y), |c, shift| c * c - shift);
+                        let out = if fit.arcsine.is_empty() { wave } else { value(&fit.arcsine, wave) };
+                        square += overflow_probability(32, overflow) * (out - m).powi(2) / 101.0;
+                        worst = worst.max((out - m).abs());
+                    }
+                }
+                let predicted = parameters.error().systematic;
+                let name = format!(
+                    "{degree} {double_angles} {arcsine}: rms {:.1}, worst {:.1}, predicted {:.1}",
+                    square.sqrt().log2(),
+                    worst.log2(),
+                    predicted.log2()
+                );
+                assert!(square.sqrt() < predicted && square.sqrt() > predicted / 16.0, "{name}");
+                // Even the most improbable overflow that counts as a success is corrected.
+                assert!(worst < 1.0 / 1024.0, "{name}");
+            }
+        }
+    }
+}

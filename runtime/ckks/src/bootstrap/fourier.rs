@@ -251,6 +251,7 @@ fn baby_steps(diagonals: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hec_params::{ChainRequest, Depth, LogN, Parameters, ParametersLiteral};
 
     impl Matrix {
         fn times(&self, x: &[Complex]) -> Vec<Complex> {
@@ -263,5 +264,51 @@ mod tests {
             }
             out
         }
+    }
+
+    #[test]
+    fn factors_are_the_transform_and_its_inverse() {
+        let request = ChainRequest {
+            log_n: LogN(8),
+            depth: Depth(1),
+            scale_bits: 30.0,
+            base_bits: 40.0,
+            digit_size: 1,
+            insecure_toy: true,
+        };
+        let literal = ParametersLiteral::new(&request).expect("exists");
+        let context = Context::new(Parameters::check(literal).expect("valid")).expect("valid");
+        let n = context.parameters().slots().0;
+        let x: Vec<Complex> = (0..n).map(|i| Complex { re: (i * i % 13) as f64, im: (i % 7) as f64 }).collect();
+        let run = |direction, radices: &[u32], x: &[Complex]| {
+            let factors = factors(&context, n, direction, radices);
+            assert!(factors.iter().zip(radices).all(|(f, r)| f.diagonals.len() < 2 << r), "too many diagonals");
+            factors.iter().fold(x.to_vec(), |x, factor| factor.times(&x))
+        };
+        let slots = run(Direction::SlotsToCoeffs, &[3, 2, 2], &x);
+        // The FFT begins with the bit reversal that is left out here.
+        let reversed = |i: usize| x[i.reverse_bits() >> (usize::BITS - n.trailing_zeros())];
+        let (mut re, mut im): (Vec<f64>, Vec<f64>) = (0..n).map(reversed).map(|z| (z.re, z.im)).unzip();
+        context.fft().forward(&mut re, &mut im);
+        let unit = 1.0 / (n as f64).sqrt();
+        for (z, (re, im)) in slots.iter().zip(re.iter().zip(&im)) {
+            assert!((z.re - re * unit).abs() < 1e-10 && (z.im - im * unit).abs() < 1e-10);
+        }
+        for (z, x) in run(Direction::CoeffsToSlots, &[4, 3], &slots).iter().zip(&x) {
+            assert!((z.re - x.re).abs() < 1e-10 && (z.im - x.im).abs() < 1e-10);
+        }
+    }
+
+    #[test]
+    fn diagonals_start_at_zero_after_a_turn() {
+        let diagonal = |x: usize| vec![Complex { re: x as f64, im: 0.0 }; 16];
+        let mut matrix = Matrix { n: 16, diagonals: [14, 0, 2].map(|d| (d, diagonal(d + 1))).into() };
+        let x: Vec<Complex> = (0..16).map(|i| Complex { re: (i * i) as f64, im: 0.0 }).collect();
+        let expected = matrix.times(&x);
+        let turn = matrix.start_at_zero();
+        assert_eq!((turn, matrix.diagonals.keys().copied().collect::<Vec<_>>()), (14, vec![0, 2, 4]));
+        let mut turned = x.clone();
+        turned.rotate_left(turn);
+        assert_eq!(matrix.times(&turned), expected);
     }
 }

@@ -19,7 +19,16 @@ pub use encapsulation::EncapsulationKeys;
 use self::encapsulation::Encapsulation;
 use self::eval_mod::EvalMod;
 use self::fourier::{Direction, Transform};
-use crate::{Ciphertext, CkksError, Complex, Context, Encoder, Evaluator, KeyRequest, Plaintext, SecretKey};
+use crate::{Ciphertext, CkksError, Complex, Context, Encoder, Evaluator, KeyRequest, SecretKey};
+
+/// What the slots of a ciphertext hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Real numbers, up to noise.
+    Real,
+    /// Complex numbers.
+    Complex,
+}
 
 /// Everything about a bootstrap that depends on the parameters alone.
 #[derive(Debug)]
@@ -58,7 +67,9 @@ impl Bootstrapper {
         // All of the gain comes first, so that the noise of later factors does not grow.
         let mut gains = vec![1.0; choice.slots_to_coeffs.len()];
         if let Some(first) = gains.first_mut() {
-            *first = gain * root;
+            // At the end, parts come out doubled.
+            let half = if choice.order == Order::CoeffsLast { 0.5 } else { 1.0 };
+            *first = half * gain * root;
         }
         let slots_to_coeffs = Transform::new(
             context,
@@ -121,46 +132,92 @@ impl Bootstrapper {
         self.coeffs_to_slots.bytes(&self.context) + self.slots_to_coeffs.bytes(&self.context)
     }
 
-    /// Bootstrap complex slots in the unit square, repeated with the period of the parameters.
+    /// The same slots, at the output level.
+    ///
+    /// Slots repeat with the period of the parameters, and their real and imaginary parts lie in [−1, 1]. Real slots
+    /// lose their imaginary parts, which noise would make grow from one operation to the next.
     ///
     /// # Errors
     /// Missing keys, a ciphertext below the input level or of another key.
-    pub fn bootstrap_complex(
+    pub fn bootstrap(
         &self,
         evaluator: &Evaluator,
         keys: &EncapsulationKeys,
         a: &Ciphertext,
+        content: Content,
     ) -> Result<Ciphertext, CkksError> {
         let w = self.coefficients(evaluator, keys, a)?;
-        let conjugate = evaluator.conjugate(&w)?;
-        let re = self.eval_mod.apply(evaluator, &evaluator.add(&w, &conjugate)?)?;
-        // w − conj(w) is 2i times the imaginary part.
-        let im = self.times_i(evaluator, &evaluator.sub(&conjugate, &w)?)?;
-        let im = self.eval_mod.apply(evaluator, &im)?;
-        let joined = evaluator.add(&re, &self.times_i(evaluator, &im)?)?;
-        match self.parameters.choice().order {
-            Order::CoeffsFirst => Ok(joined),
-            Order::CoeffsLast => self.slots_of(evaluator, &joined),
+        match (self.parameters.choice().order, content) {
+            // The imaginary parts of the coefficients hold nothing but multiples of q(0).
+            (Order::CoeffsFirst, Content::Real) => self.eval_mod.apply(evaluator, &twice_real(evaluator, &w)?),
+            (Order::CoeffsFirst, Content::Complex) => self.reduced(evaluator, &w),
+            (Order::CoeffsLast, Content::Real) => twice_real(evaluator, &self.half_slots(evaluator, &w)?),
+            (Order::CoeffsLast, Content::Complex) => {
+                let mut slots = self.half_slots(evaluator, &w)?;
+                evaluator.double(&mut slots);
+                Ok(slots)
+            }
         }
     }
 
-    /// Bootstrap real slots in [−1, 1], repeated with the period of the parameters. Imaginary parts, which noise makes
-    /// grow from one operation to the next, are removed.
+    /// Two ciphertexts of real slots in one bootstrap, as real and imaginary parts.
     ///
     /// # Errors
-    /// As [`Bootstrapper::bootstrap_complex`].
-    pub fn bootstrap_real(
+    /// As [`Bootstrapper::bootstrap`].
+    pub fn bootstrap_pair(
+        &self,
+        evaluator: &Evaluator,
+        keys: &EncapsulationKeys,
+        [a, b]: [&Ciphertext; 2],
+    ) -> Result<[Ciphertext; 2], CkksError> {
+        let level = self.parameters.input_level();
+        let (a, b) = (evaluator.adjust(a, level)?, evaluator.adjust(b, level)?);
+        let joined = evaluator.add(&a, &times_i(evaluator, &b)?)?;
+        let w = self.coefficients(evaluator, keys, &joined)?;
+        match self.parameters.choice().order {
+            Order::CoeffsFirst => {
+                let [re, im] = twice_parts(evaluator, &w)?;
+                Ok([self.eval_mod.apply(evaluator, &re)?, self.eval_mod.apply(evaluator, &im)?])
+            }
+            Order::CoeffsLast => twice_parts(evaluator, &self.half_slots(evaluator, &w)?),
+        }
+    }
+
+    /// Bootstrap, then bootstrap the error that this has made, enlarged by 2^`gain_bits`: the error of the result is
+    /// smaller by as much, down to what the scale allows, for one level more (Bae, Cheon, Cho, Kim, Kim 2022).
+    ///
+    /// The error of one bootstrap must be at most 2^−`gain_bits`.
+    ///
+    /// # Errors
+    /// As [`Bootstrapper::bootstrap`].
+    pub fn bootstrap_twice(
         &self,
         evaluator: &Evaluator,
         keys: &EncapsulationKeys,
         a: &Ciphertext,
+        content: Content,
+        gain_bits: u32,
     ) -> Result<Ciphertext, CkksError> {
-        if self.parameters.choice().order == Order::CoeffsLast {
-            return self.bootstrap_complex(evaluator, keys, a);
-        }
-        // The imaginary parts of the coefficients hold nothing but multiples of q(0).
-        let w = self.coefficients(evaluator, keys, a)?;
-        self.eval_mod.apply(evaluator, &evaluator.add(&w, &evaluator.conjugate(&w)?)?)
+        let gain = f64::from(gain_bits.min(40)).exp2();
+        let a = evaluator.adjust(a, self.parameters.input_level())?;
+        let first = self.bootstrap(evaluator, keys, &a, content)?;
+        let error = evaluator.sub(&a, &evaluator.adjust(&first, a.level())?)?;
+        let error = error.times_integer(evaluator, gain, error.scale());
+        let second = self.bootstrap(evaluator, keys, &error, content)?;
+        let second = evaluator.rescale(&evaluator.mul_scalar(&second, 1.0 / gain)?)?;
+        evaluator.add(&evaluator.adjust(&first, second.level())?, &second)
+    }
+
+    /// Eval-mod of real and imaginary parts.
+    fn reduced(&self, evaluator: &Evaluator, w: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        let [re, im] = twice_parts(evaluator, w)?;
+        let (re, im) = (self.eval_mod.apply(evaluator, &re)?, self.eval_mod.apply(evaluator, &im)?);
+        evaluator.add(&re, &times_i(evaluator, &im)?)
+    }
+
+    /// From coefficients to half of the slots.
+    fn half_slots(&self, evaluator: &Evaluator, w: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        self.slots_of(evaluator, &self.reduced(evaluator, w)?)
     }
 
     /// Half of the coefficients of m + q(0)·I, in slots, at the level of eval-mod.
@@ -202,12 +259,22 @@ impl Bootstrapper {
         let own = self.parameters.choice().slots.0;
         std::iter::successors(Some(own), |r| Some(2 * r)).take_while(move |&r| r < all).map(|r| Rotation(r as u32))
     }
+}
 
-    /// i·a: the product with X^(N/2), which is exact.
-    fn times_i(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        let encoder = Encoder::new(&self.context);
-        let i = vec![Complex { re: 0.0, im: 1.0 }; self.parameters.parameters().slots().0];
-        let i: Plaintext = encoder.encode_complex(&i, a.level(), Scale(1.0))?;
-        evaluator.mul_plain(a, &i)
-    }
+/// a + conj(a).
+fn twice_real(evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
+    evaluator.add(a, &evaluator.conjugate(a)?)
+}
+
+/// a + conj(a), and (a − conj(a))/i.
+fn twice_parts(evaluator: &Evaluator, a: &Ciphertext) -> Result<[Ciphertext; 2], CkksError> {
+    let conjugate = evaluator.conjugate(a)?;
+    Ok([evaluator.add(a, &conjugate)?, times_i(evaluator, &evaluator.sub(&conjugate, a)?)?])
+}
+
+/// i·a: the product with X^(N/2), which is exact.
+fn times_i(evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
+    let context = evaluator.context();
+    let i = vec![Complex { re: 0.0, im: 1.0 }; context.parameters().slots().0];
+    evaluator.mul_plain(a, &Encoder::new(context).encode_complex(&i, a.level(), Scale(1.0))?)
 }
