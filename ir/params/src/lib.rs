@@ -3,7 +3,7 @@
 //! What it is: a leaf crate with the typed quantities, the choice of primes, the security table and the two
 //! forms of a parameter set: [`ParametersLiteral`] is what is asked for, [`Parameters`] is what has been checked.
 //! Core concept: a *level* is a set of primes; rescaling at level ℓ divides by the product of the primes of level ℓ.
-//! Start at [`ParametersLiteral::new`] and [`Parameters::check`].
+//! Start at [`ParametersLiteral::new`] and [`Parameters::check`]; for bootstrapping at [`BootstrapLiteral::search`].
 //! Invariants: every prime is below 2^50 and is 1 modulo 2N; `log2(QP)` never exceeds the 128-bit bound unless
 //! `insecure_toy` is set, and then every report says INSECURE.
 //! Non-goal: arithmetic; that is `hec-arith`.

@@ -1,15 +1,15 @@
 //! RNS-CKKS (Cheon, Kim, Kim, Song 2017; Cheon, Han, Kim, Kim, Song 2018): encode, encrypt, evaluate.
 //!
 //! What it is: a library for approximate arithmetic on encrypted vectors of real or complex slots, usable alone: hybrid
-//! key switching, double-hoisted linear transforms, exact scales, files. The client holds a [`SecretKey`]; the server
-//! an [`Evaluator`] with [`EvaluationKeys`].
+//! key switching, double-hoisted linear transforms, bootstrapping, exact scales, files. The client holds a
+//! [`SecretKey`]; the server an [`Evaluator`] with [`EvaluationKeys`].
 //! Core concept: a [`Ciphertext`] at level ℓ has the canonical scale Δ(ℓ), or Δ(ℓ)² as a product; rescaling leads from
 //! Δ(ℓ)² to Δ(ℓ−1) exactly, and a level is a group of one or more primes.
 //! Start at [`Context::new`], then the example.
 //! Invariants: operands that do not belong together (levels, scales, keys, parameters) give an error, never a panic or
 //! noise; results do not depend on the number of threads; secrets are wiped when dropped.
-//! Non-goals: public-key encryption, and secrecy against whoever sees decrypted results without
-//! flooding (see [`SecretKey::decrypt`]).
+//! Non-goals: public-key encryption, and secrecy against whoever sees decrypted results without flooding (see
+//! [`SecretKey::decrypt`]).
 //!
 //! ```
 //! use hec_ckks::{Context, Encoder, EvaluationKeys, Evaluator, KeyRequest, PrecisionStats, SecretKey, os_rng};

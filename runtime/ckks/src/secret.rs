@@ -5,8 +5,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
 use zeroize::Zeroizing;
 
-use crate::Context;
 use crate::poly::{Poly, SecretPoly};
+use crate::{CkksError, Context};
 
 /// A public name of a secret key, drawn at random with it: everything made with the key carries it, so that what does
 /// not belong together is refused instead of giving noise.
@@ -34,6 +34,17 @@ impl SecretKey {
         let mut id = [0; 16];
         rng.fill_bytes(&mut id);
         Self::from_coefficients(context, KeyId(id), Zeroizing::new(sample::ternary(rng, context.degree())))
+    }
+
+    /// The same secret for other parameters of the same ring, under the same name.
+    ///
+    /// # Errors
+    /// [`CkksError::WrongParameters`] if the ring differs.
+    pub fn in_context(&self, context: &Context) -> Result<SecretKey, CkksError> {
+        if context.degree() != self.coefficients.len() {
+            return Err(CkksError::WrongParameters);
+        }
+        Ok(Self::from_coefficients(context, self.id, self.coefficients.clone()))
     }
 
     /// The name of this key.

@@ -46,11 +46,17 @@ struct Party {
 }
 
 fn party(choice: BootstrapChoice) -> Party {
-    let parameters = BootstrapParameters::check(choice).unwrap();
+    party_with(BootstrapParameters::check(choice).unwrap(), None)
+}
+
+fn party_with(parameters: BootstrapParameters, secret: Option<&SecretKey>) -> Party {
     let context = Context::new(parameters.parameters().clone()).unwrap();
     let bootstrapper = Bootstrapper::new(&context, &parameters).unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(5);
-    let secret = SecretKey::generate(&context, &mut rng);
+    let secret = match secret {
+        None => SecretKey::generate(&context, &mut rng),
+        Some(secret) => secret.in_context(&context).unwrap(),
+    };
     let mut request = KeyRequest::default();
     bootstrapper.request_keys(&mut request);
     let evaluation = Arc::new(EvaluationKeys::generate(&context, &secret, &request, &mut rng).unwrap());
@@ -194,4 +200,48 @@ fn two_iterations_double_the_precision() {
     let stats = [once, twice].map(|a| PrecisionStats::of(&p.decrypt(&a).0, &expected));
     println!("{} / {}", stats[0], stats[1]);
     assert!(stats[0].log2_mean > -28.0 && stats[1].log2_mean < stats[0].log2_mean - 8.0, "{} / {}", stats[0], stats[1]);
+}
+
+/// A bootstrap to a lower level has fewer primes, and its result is a ciphertext of the larger set as well.
+#[test]
+fn bootstraps_to_a_lower_level() {
+    for order in [Order::CoeffsFirst, Order::CoeffsLast] {
+        let mut p = party(BootstrapChoice { levels: Depth(4), ..toy(9, 8, order) });
+        let parameters = p.bootstrapper.parameters().clone();
+        let short = party_with(parameters.with_levels(Depth(1)).unwrap(), Some(&p.secret));
+        let primes = |p: &Party| p.context.parameters().prime_count(p.context.parameters().top_level());
+        assert_eq!(primes(&short) + 3, primes(&p));
+        let values: Vec<Complex> = (0..256).map(|_| Complex { re: p.random(), im: 0.0 }).collect();
+        let a = p.encrypt(&values, parameters.input_level());
+        let a = a.into_context(&p.context, &short.context).unwrap();
+        let fresh = short.bootstrapper.bootstrap(&short.evaluator, &short.keys, &a, Content::Real).unwrap();
+        let fresh = fresh.into_context(&short.context, &p.context).unwrap();
+        assert_eq!(fresh.level(), Level(parameters.input_level().0 + 1));
+        let square = p.evaluator.relinearize_rescale(&p.evaluator.square(&fresh).unwrap()).unwrap();
+        let expected: Vec<f64> = values.iter().map(|z| z.re * z.re).collect();
+        let stats = PrecisionStats::of(&p.decrypt(&square).0, &expected);
+        assert!(stats.log2_mean < -18.0, "{order:?}: {stats}");
+    }
+    let parameters = BootstrapParameters::check(toy(9, 8, Order::CoeffsFirst)).unwrap();
+    assert!(parameters.with_levels(Depth(3)).is_err());
+}
+
+#[test]
+fn refuses_what_does_not_belong_together() {
+    let mut p = party(toy(8, 7, Order::CoeffsFirst));
+    let values = vec![Complex { re: 0.5, im: 0.0 }; 128];
+    let level = p.bootstrapper.parameters().input_level();
+    let low = p.encrypt(&values, Level(0));
+    assert!(p.bootstrapper.bootstrap(&p.evaluator, &p.keys, &low, Content::Real).is_err(), "below the input level");
+    let other = party_with(BootstrapParameters::check(toy(9, 8, Order::CoeffsFirst)).unwrap(), None);
+    let a = p.encrypt(&values, level);
+    assert!(p.bootstrapper.bootstrap(&other.evaluator, &p.keys, &a, Content::Real).is_err(), "other parameters");
+    let stranger = SecretKey::generate(&p.context, &mut p.rng);
+    let keys = p.bootstrapper.encapsulate(&stranger, &mut p.rng).unwrap();
+    assert!(matches!(
+        p.bootstrapper.bootstrap(&p.evaluator, &keys, &a, Content::Real),
+        Err(hec_ckks::CkksError::WrongKey)
+    ));
+    assert!(p.bootstrapper.encapsulate(&other.secret, &mut p.rng).is_err(), "a secret of other parameters");
+    assert!(Bootstrapper::new(&p.context, other.bootstrapper.parameters()).is_err());
 }

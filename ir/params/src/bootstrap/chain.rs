@@ -1,6 +1,6 @@
 //! The primes of a bootstrap.
 
-use super::{BootstrapChoice, Order};
+use super::{BootstrapChoice, BootstrapParameters, Order};
 use crate::chain::{prime_group, special_primes};
 use crate::security::log2_product;
 use crate::{Level, Parameters, ParametersError, ParametersLiteral, Scale};
@@ -30,16 +30,39 @@ pub(super) fn literal(choice: &BootstrapChoice) -> Result<ParametersLiteral, Par
         scale = libm::sqrt(scale * product(&group));
         levels.push(group);
     }
-    let primes: Vec<u64> = levels.iter().flatten().copied().collect();
+    finish(choice, levels, scale, &mut taken)
+}
+
+/// The chain of a bootstrap without the highest of the program's levels.
+pub(super) fn shortened(
+    whole: &BootstrapParameters,
+    choice: &BootstrapChoice,
+) -> Result<ParametersLiteral, ParametersError> {
+    let literal = whole.parameters.literal();
+    let output = Level(whole.input_level().0 + choice.levels.0);
+    let (program, upper) = (&literal.levels[..=output.index()], &literal.levels[whole.output_level().index() + 1..]);
+    let up = |scale: f64, group: &Vec<u64>| libm::sqrt(scale * product(group));
+    let scale = upper.iter().fold(whole.parameters.scale(output).0, up);
+    let mut taken = literal.levels.concat();
+    finish(choice, [program, upper].concat(), scale, &mut taken)
+}
+
+/// Add the special primes.
+fn finish(
+    choice: &BootstrapChoice,
+    levels: Vec<Vec<u64>>,
+    top_scale: f64,
+    taken: &mut Vec<u64>,
+) -> Result<ParametersLiteral, ParametersError> {
+    let primes = levels.concat();
     let digit_size = choice.digit_size.clamp(1, primes.len());
     let digit = primes.chunks(digit_size).map(log2_product).fold(0.0, f64::max);
-    let special = special_primes(digit + MARGIN, log_n, &mut taken)?;
     Ok(ParametersLiteral {
-        log_n,
+        log_n: choice.log_n,
         levels,
-        special,
+        special: special_primes(digit + MARGIN, choice.log_n, taken)?,
         digit_size,
-        top_scale: Scale(scale),
+        top_scale: Scale(top_scale),
         insecure_toy: choice.insecure_toy,
     })
 }

@@ -15,7 +15,7 @@ pub use overflow::{log2_failure, overflow_bound, overflow_probability};
 pub use search::BootstrapLiteral;
 pub use security::EncapsulationReport;
 
-use crate::{Depth, Level, LogN, Parameters, ParametersError, Slots};
+use crate::{Depth, Level, LogN, Parameters, ParametersError, ParametersLiteral, Slots};
 use serde::{Deserialize, Serialize};
 
 /// Where slots-to-coeffs stands.
@@ -140,11 +140,31 @@ impl BootstrapParameters {
         {
             return refuse("scales and primes have 15 bits at least, and the base is one prime below 2^50");
         }
+        let literal = chain::literal(&choice)?;
+        Self::with_primes(choice, literal)
+    }
+
+    /// The same with fewer levels for the program: what such a bootstrap takes and gives are ciphertexts of these
+    /// parameters too, and with fewer primes in between it costs less.
+    ///
+    /// # Errors
+    /// More levels than there are.
+    pub fn with_levels(&self, levels: Depth) -> Result<Self, ParametersError> {
+        if levels > self.choice.levels {
+            return Err(ParametersError::Bootstrap("a shorter bootstrap leaves fewer levels, not more"));
+        }
+        let choice = BootstrapChoice { levels, ..self.choice.clone() };
+        let literal = chain::shortened(self, &choice)?;
+        Self::with_primes(choice, literal)
+    }
+
+    fn with_primes(choice: BootstrapChoice, literal: ParametersLiteral) -> Result<Self, ParametersError> {
+        let c = &choice;
         let bound = overflow_bound(c.weight, 2 * c.slots.0, c.log2_failure);
         if log2_failure(c.weight, bound, 2 * c.slots.0) > c.log2_failure {
-            return refuse("no bound on the overflow has so small a probability of failure");
+            return Err(ParametersError::Bootstrap("no bound on the overflow has so small a probability of failure"));
         }
-        let parameters = Parameters::check(chain::literal(&choice)?)?;
+        let parameters = Parameters::check(literal)?;
         let encapsulation = Parameters::check(chain::encapsulation(&parameters)?)?;
         let checked = BootstrapParameters { choice, parameters, encapsulation, bound };
         let report = checked.encapsulation_report();
