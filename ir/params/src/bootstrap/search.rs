@@ -108,7 +108,7 @@ impl BootstrapLiteral {
     /// Messages come through repeated bootstraps: the part of the error that repeats must be small.
     fn is_precise(&self, choice: &BootstrapChoice, overflow: &Overflow) -> bool {
         let error = BootstrapError::given(choice, overflow);
-        error.bits() >= self.precision_bits + RESERVE_BITS && error.systematic <= error.noise / 4.0
+        error.bits() >= self.precision_bits + RESERVE_BITS && error.systematic <= error.noise * REPEATED
     }
 
     fn base(&self) -> BootstrapChoice {
@@ -132,8 +132,11 @@ impl BootstrapLiteral {
     }
 }
 
+/// The systematic error over the noise, at most: after 1,000 bootstraps of one message the noise has grown by √1000, and
+/// what repeats by 1000 at most.
+const REPEATED: f64 = 1.0 / 64.0;
 /// What predictions of precision have been off by.
-const RESERVE_BITS: f64 = 0.5;
+const RESERVE_BITS: f64 = 0.2;
 /// Hamming weight of the sparse secret (Bossuat et al. 2022).
 const WEIGHT: usize = 32;
 /// Cosines that the search tries, each with every arcsine.
