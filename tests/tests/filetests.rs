@@ -6,12 +6,12 @@
 
 use hec_import::ImportOptions;
 use hec_ir::cost::CostTable;
-use hec_ir::evaluate::clear::{simulate_circuit, simulate_clear, simulate_leveled};
+use hec_ir::evaluate::clear::{magnitudes, simulate_circuit, simulate_clear, simulate_leveled};
 use hec_ir::tensor::Tensor;
 use hec_ir::text::{AnyLevel, Print, parse};
 use hec_ir::{Depth, LogN, Slots, leveled};
 use hec_pack::PackOptions;
-use hec_plan::PlanOptions;
+use hec_plan::{BootstrapOptions, PlanOptions};
 use hec_tests::{Difference, Numbers, external_constants};
 use std::path::Path;
 
@@ -60,6 +60,21 @@ fn run_stage(stage: &str, program: AnyLevel) -> (AnyLevel, Depth, Depth) {
             let (before, after) = (hec_plan::depth(&circuit), levels(&leveled));
             (AnyLevel::Leveled(leveled), before, after)
         }
+        ("bootstrap", AnyLevel::Circuit(circuit)) => {
+            let log_n = LogN(circuit.slots.0.ilog2() + 1);
+            let options =
+                PlanOptions { log_n, scale_bits: Some(40.0), magnitude: 2.0, digit_size: 1, insecure_toy: true };
+            let inputs = Numbers::new(7).inputs(&circuit.inputs);
+            let bootstrap = BootstrapOptions {
+                precision_bits: 14.0,
+                levels: Some(Depth(3)),
+                magnitudes: Some(magnitudes(&circuit, &[inputs]).expect("runs")),
+                costs: COSTS,
+            };
+            let leveled = hec_plan::plan_with_bootstraps(&circuit, &options, &bootstrap).expect("plans");
+            let (before, after) = (hec_plan::depth(&circuit), levels(&leveled));
+            (AnyLevel::Leveled(leveled), before, after)
+        }
         ("schedule", AnyLevel::Leveled(leveled)) => {
             let program = hec_schedule::schedule(&leveled, &COSTS).expect("schedules");
             (AnyLevel::Program(program), levels(&leveled), levels(&leveled))
@@ -79,9 +94,9 @@ fn import() {
     }
 }
 
-/// Depth that the parameters allow.
+/// Levels of fresh inputs.
 fn levels(circuit: &leveled::Circuit) -> Depth {
-    Depth(circuit.parameters.levels.len() as u32 - 1)
+    Depth(circuit.scheme().expect("valid").input_level().0)
 }
 
 /// Read an example, run its stage, and hold the result to the interpreter and to the snapshot.

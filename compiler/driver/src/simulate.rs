@@ -3,14 +3,15 @@
 use crate::cli::Simulate;
 use crate::comparison::{Comparison, class};
 use crate::{Failure, Preprocess, pipeline, samples};
+use hec_ir::Level;
 use hec_ir::array::{self, ElementType};
 use hec_ir::artifact::Artifact;
-use hec_ir::evaluate::clear::simulate_clear;
+use hec_ir::circuit::Output;
+use hec_ir::evaluate::clear::{ClearRun, run_clear};
 use hec_ir::evaluate::noise::simulate_noise;
-use hec_ir::program::Program;
+use hec_ir::program::{Program, Register};
 use hec_ir::samples::{read_labels, wanted_by_program};
 use hec_ir::tensor::{Graph, Shape, Tensor};
-use hec_ir::{Level, Parameters};
 use indicatif::{ParallelProgressIterator, ProgressBar};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -28,6 +29,9 @@ pub struct Simulated {
     pub capacity: f64,
     /// Inputs with an output beyond that, which would decrypt to something else.
     pub overflows: usize,
+    /// Layers that bootstrap slots outside [−1, 1], which would come out as something else, with the number of inputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<(String, usize)>,
     /// The program, as simulated, against itself without noise.
     pub against_exact: Comparison,
     /// The program, as simulated, against the original model.
@@ -52,7 +56,9 @@ pub fn simulate(args: &Simulate) -> Result<Simulated, Failure> {
         labels.truncate(inputs.len());
     }
     let capacity = capacity(program)?;
-    let exact = run(&inputs, "simulating", |_, x| simulate_clear(program, x).map_err(|e| Failure::new("HEC-C004", e)))?;
+    let clear = run(&inputs, "simulating", |_, x| run_clear(program, x).map_err(|e| Failure::new("HEC-C004", e)))?;
+    let outside = outside(&clear);
+    let exact: Vec<Vec<Tensor>> = clear.into_iter().map(|run| run.outputs).collect();
     let shown = if args.no_noise {
         exact.clone()
     } else {
@@ -82,6 +88,7 @@ pub fn simulate(args: &Simulate) -> Result<Simulated, Failure> {
         noise: !args.no_noise,
         capacity,
         overflows: exact.iter().filter(|o| o.iter().flat_map(|t| &t.data).any(|v| v.abs() > capacity)).count(),
+        outside,
         against_exact: Comparison::of(&shown, &exact),
         against_model: reference.as_ref().map(|r| Comparison::of(&shown, r)),
         correct: correct(&shown),
@@ -89,19 +96,32 @@ pub fn simulate(args: &Simulate) -> Result<Simulated, Failure> {
     })
 }
 
-/// Half the modulus of level 0 over its scale: a larger output wraps around.
+/// Half the modulus over the scale at the lowest level of an output: a larger output wraps around.
 fn capacity(program: &Program) -> Result<f64, Failure> {
-    let parameters = Parameters::check(program.parameters.clone())?;
-    let log2_scale = parameters.scale(Level(0)).log2();
-    Ok(libm::exp2(parameters.log_q(Level(0)) - log2_scale - 1.0))
+    let scheme = program.scheme()?;
+    let parameters = scheme.parameters();
+    let level = |o: &Output<Register>| {
+        let writer = program.instructions.iter().rev().find(|i| i.destination == o.value);
+        writer.map_or(Level(0), |i| i.ty.level)
+    };
+    let lowest = program.outputs.iter().map(level).min().unwrap_or(Level(0));
+    Ok(libm::exp2(parameters.log_q(lowest) - parameters.scale(lowest).log2() - 1.0))
+}
+
+/// Layers that bootstrap too large slots, with the number of inputs that make them.
+fn outside(runs: &[ClearRun]) -> Vec<(String, usize)> {
+    let layers = runs.first().map_or(&[][..], |run| &run.bootstrapped);
+    let count = |i: usize| runs.iter().filter(|run| run.bootstrapped.get(i).is_some_and(|(_, x)| *x > 1.0)).count();
+    let counted = layers.iter().enumerate().map(|(i, (layer, _))| (layer.clone(), count(i)));
+    counted.filter(|(_, count)| *count > 0).collect()
 }
 
 /// Samples in parallel, with a progress bar on a terminal.
-fn run(
+fn run<T: Send>(
     inputs: &[Vec<Tensor>],
     what: &'static str,
-    f: impl Fn(usize, &[Tensor]) -> Result<Vec<Tensor>, Failure> + Sync,
-) -> Result<Vec<Vec<Tensor>>, Failure> {
+    f: impl Fn(usize, &[Tensor]) -> Result<T, Failure> + Sync,
+) -> Result<Vec<T>, Failure> {
     let terminal = std::io::stderr().is_terminal();
     let bar = if terminal { ProgressBar::new(inputs.len() as u64) } else { ProgressBar::hidden() };
     bar.set_message(what);
@@ -150,6 +170,13 @@ impl Simulated {
                 "  warning: {count} of {of} inputs have outputs beyond {:.3e}, which the parameters do not hold; compile \
                  with --calibrate on inputs like these\n",
                 self.capacity
+            ));
+        }
+        for (layer, count) in &self.outside {
+            let of = self.samples;
+            out.push_str(&format!(
+                "  warning: layer {layer} bootstraps slots outside [-1, 1] on {count} of {of} inputs; compile with \
+                 --calibrate on inputs like these\n"
             ));
         }
         if let Some(c) = &self.against_model {

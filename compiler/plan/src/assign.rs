@@ -1,24 +1,26 @@
 //! Levels and scales for every value.
 
 use crate::PlanError;
-use crate::height::Heights;
-use hec_ir::circuit::{Circuit, Op, ValueId};
+use crate::bootstrap::{Lift, Places};
+use hec_ir::circuit::{Circuit, Op, PlainId, ValueId};
 use hec_ir::entity::EntityVec;
-use hec_ir::leveled::{self, Type};
-use hec_ir::{Level, Origin, Parameters};
+use hec_ir::leveled::{self, Scheme, Type};
+use hec_ir::{Level, Origin, Plain};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rewrite `circuit` with levels, placing relinearizations, rescales and adjustments.
 pub(crate) fn assign(
     circuit: &Circuit,
-    heights: &Heights,
-    parameters: &Parameters,
+    places: &Places,
+    scheme: &Scheme,
+    bottom: Level,
 ) -> Result<leveled::Circuit, PlanError> {
     let mut assigner = Assigner {
-        parameters,
+        scheme,
         out: leveled::Circuit {
             name: circuit.name.clone(),
-            parameters: parameters.literal().clone(),
+            parameters: scheme.parameters().literal().clone(),
+            bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
             inputs: circuit.inputs.clone(),
             nodes: EntityVec::new(),
             maps: circuit.maps.clone(),
@@ -28,18 +30,20 @@ pub(crate) fn assign(
         raw: BTreeMap::new(),
         finished: BTreeMap::new(),
         adjusted: BTreeMap::new(),
-        uses: uses(circuit, heights),
+        shrinks: BTreeMap::new(),
+        uses: uses(circuit, places),
     };
     for (id, node) in circuit.nodes.iter() {
-        if let Some(height) = heights[id] {
+        if let Some(place) = places[id] {
             assigner
-                .node(circuit, id, Level(height))
+                .node(circuit, id, place.level)
+                .and_then(|()| place.bootstrap.map_or(Ok(()), |lift| assigner.bootstrap(id, lift)))
                 .map_err(|reason| PlanError::Assign { layer: node.origin.layer().to_owned(), reason })?;
         }
     }
     for output in &circuit.outputs {
         let value = assigner
-            .at(output.value, Level(0))
+            .at(output.value, bottom)
             .map_err(|reason| PlanError::Assign { layer: output.name.clone(), reason })?;
         let layout = output.layout.clone();
         let (name, client) = (output.name.clone(), output.client.clone());
@@ -49,9 +53,9 @@ pub(crate) fn assign(
 }
 
 /// How many values that are needed use each value, outputs included.
-fn uses(circuit: &Circuit, heights: &Heights) -> EntityVec<ValueId, u32> {
+fn uses(circuit: &Circuit, places: &Places) -> EntityVec<ValueId, u32> {
     let mut uses: EntityVec<ValueId, u32> = circuit.nodes.keys().map(|_| 0).collect();
-    for (_, node) in circuit.nodes.iter().filter(|(id, _)| heights[*id].is_some()) {
+    for (_, node) in circuit.nodes.iter().filter(|(id, _)| places[*id].is_some()) {
         // x + x and x·x are one use of x.
         for arg in node.args.iter().copied().collect::<BTreeSet<_>>() {
             uses[arg] += 1;
@@ -64,7 +68,7 @@ fn uses(circuit: &Circuit, heights: &Heights) -> EntityVec<ValueId, u32> {
 }
 
 struct Assigner<'a> {
-    parameters: &'a Parameters,
+    scheme: &'a Scheme,
     out: leveled::Circuit,
     /// Values as unrescaled products, one level above their own, until somebody needs them finished.
     raw: BTreeMap<ValueId, leveled::ValueId>,
@@ -72,6 +76,8 @@ struct Assigner<'a> {
     finished: BTreeMap<ValueId, leveled::ValueId>,
     /// Values dropped to a lower level.
     adjusted: BTreeMap<(leveled::ValueId, Level), leveled::ValueId>,
+    /// Factors 2^−bits of values that are bootstrapped.
+    shrinks: BTreeMap<u32, PlainId>,
     uses: EntityVec<ValueId, u32>,
 }
 
@@ -158,6 +164,26 @@ impl Assigner<'_> {
         Ok(())
     }
 
+    /// Bootstrap a value that has just been placed; from here on it is what comes out. A large value is divided by a
+    /// power of two before, for one level, and doubled after.
+    fn bootstrap(&mut self, id: ValueId, Lift { to, shrink_bits }: Lift) -> Result<(), String> {
+        let mut value = self.finish(id)?;
+        let origin = self.out.nodes[value].origin.clone();
+        if shrink_bits > 0 {
+            let factor = Plain::Scalar(libm::exp2(-f64::from(shrink_bits)));
+            let factor = *self.shrinks.entry(shrink_bits).or_insert_with(|| self.out.plains.push(factor));
+            value = self.push(leveled::Op::MulPlain(factor), vec![value], 0, &origin)?;
+            value = self.push(leveled::Op::Rescale, vec![value], 0, &origin)?;
+        }
+        value = self.push(leveled::Op::Bootstrap(to), vec![value], 0, &origin)?;
+        for _ in 0..shrink_bits {
+            value = self.push(leveled::Op::Add, vec![value, value], 0, &origin)?;
+        }
+        self.raw.remove(&id);
+        self.finished.insert(id, value);
+        Ok(())
+    }
+
     /// The value at its canonical scale and at `level`.
     fn at(&mut self, id: ValueId, level: Level) -> Result<leveled::ValueId, String> {
         let finished = self.finish(id)?;
@@ -201,7 +227,7 @@ impl Assigner<'_> {
             leveled::Op::Input(_) | leveled::Op::Linear(_) => count,
             _ => types.first().map_or(count, |t| t.count),
         };
-        let ty = op.infer(&types, count, self.parameters)?;
+        let ty = op.infer(&types, count, self.scheme)?;
         Ok(self.out.nodes.push(leveled::Node { op, args, ty, origin: origin.clone() }))
     }
 }

@@ -32,6 +32,8 @@ pub enum PlanError {
         Listed(.layers)
     )]
     TooDeep { needed: Depth, available: Depth, log_n: u32, scale_bits: f64, layers: Vec<LayerDepth> },
+    #[error("no set of bootstraps leaves every value a level: use a larger ring, or calibrate, if values are large")]
+    NoPlacement,
     #[error("layer {layer}: {reason}")]
     Assign { layer: String, reason: String },
 }

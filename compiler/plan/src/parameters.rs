@@ -44,7 +44,7 @@ pub(crate) fn choose(
     ParametersLiteral::new(&request(depth, bits, options)).map_err(|e| too_deep(e, circuit, heights, depth, options))
 }
 
-/// The chain at one scale. One more bit is for the sign and one is spare.
+/// The chain at one scale.
 fn request(depth: Depth, scale_bits: f64, options: &PlanOptions) -> ChainRequest {
     ChainRequest {
         log_n: options.log_n,
@@ -56,7 +56,8 @@ fn request(depth: Depth, scale_bits: f64, options: &PlanOptions) -> ChainRequest
     }
 }
 
-fn headroom_bits(magnitude: f64) -> f64 {
+/// Room above the scale for values of this size: one more bit is for the sign and one is spare.
+pub(crate) fn headroom_bits(magnitude: f64) -> f64 {
     libm::log2(magnitude.max(1.0)) + 2.0
 }
 

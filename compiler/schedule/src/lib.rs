@@ -17,7 +17,7 @@ use hec_ir::cost::{CostTable, RingSize};
 use hec_ir::entity::EntityVec;
 use hec_ir::leveled::{self, LeveledError};
 use hec_ir::program::{Program, ProgramError};
-use hec_ir::{Level, Parameters, ParametersError};
+use hec_ir::{Level, ParametersError};
 pub use memory::{MemoryEstimate, memory};
 
 /// Why a circuit cannot be scheduled.
@@ -38,20 +38,21 @@ pub enum ScheduleError {
 /// When the circuit is not well-formed.
 pub fn schedule(circuit: &leveled::Circuit, costs: &CostTable) -> Result<Program, ScheduleError> {
     circuit.verify()?;
-    let parameters = Parameters::check(circuit.parameters.clone())?;
+    let scheme = circuit.scheme()?;
     let plans = circuit
         .maps
         .iter()
         .map(|(id, map)| {
             let user = circuit.nodes.values().find(|n| n.op == leveled::Op::Linear(id));
             let level = user.map_or(Level(0), |n| Level(n.ty.level.0 + 1));
-            baby_giant::split(map, &RingSize::at(&parameters, level), costs)
+            baby_giant::split(map, &RingSize::at(scheme.parameters(), level), costs)
         })
         .collect::<EntityVec<_, _>>();
     let (instructions, outputs) = registers::allocate(circuit);
     let mut program = Program {
         name: circuit.name.clone(),
         parameters: circuit.parameters.clone(),
+        bootstrap: circuit.bootstrap.clone(),
         inputs: circuit.inputs.clone(),
         instructions,
         maps: circuit.maps.clone(),

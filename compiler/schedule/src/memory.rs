@@ -1,7 +1,9 @@
 //! How much memory a program needs, before it runs.
 
+use hec_ir::evaluate::cost::transforms;
+use hec_ir::leveled::Scheme;
 use hec_ir::program::{Op, Program, Register};
-use hec_ir::{Level, Parameters, ParametersError, Rotation};
+use hec_ir::{BootstrapParameters, Level, Parameters, ParametersError, Rotation};
 use std::collections::BTreeMap;
 
 /// Bytes of one residue in memory.
@@ -23,14 +25,19 @@ pub struct MemoryEstimate {
 /// # Errors
 /// When its parameters are not valid.
 pub fn memory(program: &Program) -> Result<MemoryEstimate, ParametersError> {
-    let parameters = Parameters::check(program.parameters.clone())?;
-    let keys = program.keys.rotations.values().copied().chain(program.keys.relinearize);
+    let scheme = program.scheme()?;
+    let parameters = scheme.parameters();
+    // A bootstrap relinearizes further up, and its keys are counted with it.
+    let relinearize = program.keys.relinearize.filter(|_| scheme.bootstrap().is_none());
+    let keys = program.keys.rotations.values().copied().chain(relinearize);
     let diagonals: usize = program.maps.values().flat_map(|m| m.diagonals.values()).map(|d| d.len() * 8).sum();
     let plains: usize = program.plains.values().map(plain_bytes).sum();
+    let own: usize = keys.map(|level| key_bytes(parameters, level)).sum();
+    let (bootstrap_keys, bootstrap_diagonals) = scheme.bootstrap().map_or((0, 0), bootstrap_bytes);
     Ok(MemoryEstimate {
-        keys: keys.map(|level| key_bytes(&parameters, level)).sum(),
-        ciphertexts: peak_ciphertexts(program, &parameters),
-        constants: diagonals + plains,
+        keys: own + bootstrap_keys,
+        ciphertexts: peak_ciphertexts(program, &scheme),
+        constants: diagonals + plains + bootstrap_diagonals,
     })
 }
 
@@ -53,7 +60,32 @@ fn decomposition_bytes(parameters: &Parameters, level: Level) -> usize {
     digits * (primes + parameters.special().len()) * parameters.log_n().degree() * RESIDUE
 }
 
-fn peak_ciphertexts(program: &Program, parameters: &Parameters) -> usize {
+/// Keys of a bootstrap and its diagonals, which are kept as integers.
+fn bootstrap_bytes(bootstrap: &BootstrapParameters) -> (usize, usize) {
+    let parameters = bootstrap.parameters();
+    let (raised, eval) = (bootstrap.raised_level(), bootstrap.eval_mod_level());
+    let maps = transforms(bootstrap);
+    // A key for each baby step and one for all giant steps; two turns; the trace; conjugation and relinearization; back
+    // from the sparse secret.
+    let trace = (parameters.slots().0 / bootstrap.choice().slots.0).trailing_zeros() as usize;
+    let of_maps: usize = maps.iter().map(|(level, shape)| (shape.babies + 1) * key_bytes(parameters, *level)).sum();
+    let turns = key_bytes(parameters, bootstrap.slots_to_coeffs_level()) + key_bytes(parameters, Level(0));
+    let keys = of_maps + turns + (trace + 1) * key_bytes(parameters, raised) + 2 * key_bytes(parameters, eval);
+    let diagonals: usize = maps.iter().map(|(_, shape)| shape.diagonals).sum();
+    (keys, diagonals * parameters.log_n().degree() * RESIDUE)
+}
+
+/// What a linear map holds beside its inputs: its rotated inputs in the extended basis, and a decomposition.
+fn linear_bytes(parameters: &Parameters, level: Level, babies: usize) -> usize {
+    let extended = parameters.prime_count(level) + parameters.special().len();
+    (babies + 1) * 2 * extended * parameters.log_n().degree() * RESIDUE + decomposition_bytes(parameters, level)
+}
+
+fn peak_ciphertexts(program: &Program, scheme: &Scheme) -> usize {
+    let parameters = scheme.parameters();
+    let of_bootstrap = scheme.bootstrap().map_or(0, |b| {
+        transforms(b).iter().map(|(level, shape)| linear_bytes(parameters, *level, shape.babies)).max().unwrap_or(0)
+    });
     let mut live: BTreeMap<Register, usize> = BTreeMap::new();
     let mut digits: BTreeMap<Register, usize> = BTreeMap::new();
     let mut peak = 0;
@@ -75,13 +107,12 @@ fn peak_ciphertexts(program: &Program, parameters: &Parameters) -> usize {
             }
             Op::Linear(map) => {
                 let above = Level(i.ty.level.0 + 1);
-                let babies = program.plans[map].babies().iter().filter(|r: &&Rotation| !r.is_zero()).count() + 1;
-                let extended = parameters.prime_count(above) + parameters.special().len();
-                let rotated = babies * 2 * extended * parameters.log_n().degree() * RESIDUE;
-                program.maps[map].inputs as usize * (rotated + decomposition_bytes(parameters, above))
+                let babies = program.plans[map].babies().iter().filter(|r: &&Rotation| !r.is_zero()).count();
+                program.maps[map].inputs as usize * linear_bytes(parameters, above, babies)
             }
             Op::Rotate(_) | Op::Relinearize => decomposition_bytes(parameters, i.ty.level),
             Op::RelinearizeRescale => decomposition_bytes(parameters, Level(i.ty.level.0 + 1)),
+            Op::Bootstrap(_) => of_bootstrap,
             _ => 0,
         };
         if !matches!(i.op, Op::Free | Op::Forget | Op::Decompose) {

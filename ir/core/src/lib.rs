@@ -40,7 +40,10 @@ pub mod cost;
 
 pub mod text;
 
-pub use hec_params::{Depth, Level, LogN, Parameters, ParametersError, ParametersLiteral, Rotation, Scale, Slots};
+pub use hec_params::{
+    BootstrapChoice, BootstrapParameters, Depth, Level, LogN, Parameters, ParametersError, ParametersLiteral, Rotation,
+    Scale, Slots,
+};
 pub use layout::{Digit, Layout, LayoutError, SlotIndex};
 pub use origin::Origin;
 pub use slots::{Plain, SlotMap};

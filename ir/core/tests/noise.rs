@@ -6,6 +6,7 @@ mod example;
 use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::evaluate::noise::{Noise, NoisyValue, simulate_noise};
 use hec_ir::evaluate::{Evaluator, SimulateError};
+use hec_ir::leveled::Scheme;
 use hec_ir::{Level, Parameters, Plain, Rotation, Scale};
 use std::sync::Arc;
 
@@ -64,7 +65,8 @@ fn log2(v: &NoisyValue) -> f64 {
 #[test]
 fn each_operation_adds_what_its_formula_says() {
     let parameters = parameters();
-    let mut noise = Noise::predict(&parameters);
+    let scheme = Scheme::from(parameters.clone());
+    let mut noise = Noise::predict(&scheme);
     let top = parameters.top_level();
     let delta = parameters.scale(top).0;
     let n = example::LOG_N.degree() as f64;
@@ -99,7 +101,8 @@ fn each_operation_adds_what_its_formula_says() {
 #[test]
 fn rescaling_before_relinearizing_is_less_precise() {
     let parameters = parameters();
-    let mut noise = Noise::predict(&parameters);
+    let scheme = Scheme::from(parameters.clone());
+    let mut noise = Noise::predict(&scheme);
     let x = value(&mut noise, 0.0);
     let square = noise.square(&x).unwrap();
     let merged = noise.relinearize_rescale(&square).unwrap();
@@ -114,7 +117,8 @@ fn rescaling_before_relinearizing_is_less_precise() {
 #[test]
 fn what_the_leveled_rules_forbid_is_an_error() {
     let parameters = parameters();
-    let mut noise = Noise::predict(&parameters);
+    let scheme = Scheme::from(parameters.clone());
+    let mut noise = Noise::predict(&scheme);
     let x = value(&mut noise, 1.0);
     assert!(matches!(noise.rescale(&x), Err(SimulateError::Operation { .. })));
     assert!(matches!(noise.adjust(&x, Level(9)), Err(SimulateError::Operation { .. })));

@@ -2,6 +2,7 @@
 
 use hec_ir::circuit::{self, Input, MapId, PlainId};
 use hec_ir::entity::{Entity, EntityVec};
+use hec_ir::leveled::Scheme;
 use hec_ir::tensor::{
     ClientOp, ConvAttributes, Function, Graph, LinearStep, Op, Output, Shape, Tensor, ValueId, Window,
 };
@@ -10,7 +11,7 @@ use hec_ir::{
     Depth, Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain, Rotation, SlotMap, Slots, leveled,
     program,
 };
-use hec_params::ChainRequest;
+use hec_params::{BootstrapChoice, BootstrapParameters, ChainRequest, Order, Sine};
 use hec_poly::Basis;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -266,6 +267,35 @@ fn circuit(words: &[u32]) -> circuit::Circuit {
     c
 }
 
+/// Parameters, those of a bootstrap now and then.
+fn scheme(tape: &mut Tape) -> Scheme {
+    if !tape.one_in(8) {
+        return parameters(tape).into();
+    }
+    let order = if tape.one_in(2) { Order::CoeffsFirst } else { Order::CoeffsLast };
+    let choice = BootstrapChoice {
+        log_n: LogN(5),
+        slots: Slots(8 << tape.below(2)),
+        order,
+        levels: Depth(1 + tape.below(3) as u32),
+        scale_bits: 30.0,
+        base_bits: 40.0,
+        eval_bits: 45.0,
+        boost_bits: 0.5 * tape.below(3) as f64,
+        coeffs_to_slots: vec![],
+        slots_to_coeffs: vec![],
+        sine: Sine { degree: 14, double_angles: 2, arcsine: 1, ratio_bits: 8.25 },
+        weight: 8,
+        log2_failure: -20.0,
+        digit_size: 1 + tape.below(4),
+        insecure_toy: true,
+    };
+    let log_slots = choice.slots.0.trailing_zeros();
+    let choice =
+        BootstrapChoice { coeffs_to_slots: vec![log_slots - 1, 1], slots_to_coeffs: vec![1, log_slots - 1], ..choice };
+    BootstrapParameters::check(choice).expect("a sound toy").into()
+}
+
 fn parameters(tape: &mut Tape) -> Parameters {
     let request = ChainRequest {
         log_n: LogN(4),
@@ -295,7 +325,8 @@ fn with_levels(op: circuit::Op) -> leveled::Op {
 }
 
 fn leveled_op(tape: &mut Tape, c: &circuit::Circuit) -> leveled::Op {
-    match tape.below(7) {
+    match tape.below(8) {
+        7 => leveled::Op::Bootstrap(Level(tape.below(5) as u32)),
         0 => leveled::Op::Relinearize,
         1 | 2 => leveled::Op::Rescale,
         3 => leveled::Op::Adjust(Level(tape.below(4) as u32)),
@@ -305,11 +336,13 @@ fn leveled_op(tape: &mut Tape, c: &circuit::Circuit) -> leveled::Op {
 
 fn leveled(words: &[u32]) -> leveled::Circuit {
     let tape = &mut Tape { words: words.iter() };
-    let parameters = parameters(tape);
-    let c = constants(tape, parameters.slots());
+    let scheme = scheme(tape);
+    let slots = scheme.parameters().slots();
+    let c = constants(tape, slots);
     let mut leveled = leveled::Circuit {
         name: c.name.clone(),
-        parameters: parameters.literal().clone(),
+        parameters: scheme.parameters().literal().clone(),
+        bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
         inputs: c.inputs.clone(),
         nodes: EntityVec::new(),
         maps: c.maps.clone(),
@@ -324,13 +357,13 @@ fn leveled(words: &[u32]) -> leveled::Circuit {
                 (op, vec![leveled::ValueId::new(tape.below(leveled.nodes.len())); op.arity()])
             }
         };
-        if let Ok(ty) = leveled.infer(op, &args, &parameters) {
+        if let Ok(ty) = leveled.infer(op, &args, &scheme) {
             leveled.nodes.push(leveled::Node { op, args, ty, origin: tape.origin() });
         }
     }
     for (value, node) in leveled.nodes.iter() {
         if node.ty.parts == 2 && tape.one_in(3) {
-            leveled.outputs.push(output(tape, value, parameters.slots()));
+            leveled.outputs.push(output(tape, value, slots));
         }
     }
     leveled
@@ -360,6 +393,7 @@ fn program_op(tape: &mut Tape, c: &circuit::Circuit) -> program::Op {
         2 => Op::RelinearizeRescale,
         3 => Op::Relinearize,
         4 => Op::Rescale,
+        5 if tape.one_in(2) => Op::Bootstrap(Level(tape.below(5) as u32)),
         5 => Op::Adjust(Level(tape.below(4) as u32)),
         6 => [Op::Negate, Op::Square, Op::Mul, Op::Add, Op::Sub][tape.below(5)],
         7 => Op::Rotate(Rotation(tape.below(c.slots.0) as u32)),
@@ -371,12 +405,14 @@ fn program_op(tape: &mut Tape, c: &circuit::Circuit) -> program::Op {
 fn program(words: &[u32]) -> program::Program {
     use program::{Instruction, KeySet, Op, Program, Register};
     let tape = &mut Tape { words: words.iter() };
-    let parameters = parameters(tape);
-    let c = constants(tape, parameters.slots());
+    let scheme = scheme(tape);
+    let slots = scheme.parameters().slots();
+    let c = constants(tape, slots);
     let plans = c.maps.values().map(|map| plan(tape, map)).collect();
     let mut program = Program {
         name: c.name.clone(),
-        parameters: parameters.literal().clone(),
+        parameters: scheme.parameters().literal().clone(),
+        bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
         inputs: c.inputs.clone(),
         instructions: Vec::new(),
         maps: c.maps.clone(),
@@ -398,7 +434,7 @@ fn program(words: &[u32]) -> program::Program {
         let fresh = Register(tape.below(program.instructions.len() + 1) as u32);
         let destination = if in_place { x } else { fresh };
         let types: Vec<leveled::Type> = vec![x; arity].iter().filter_map(|r| live.get(r).copied()).collect();
-        if let Ok(ty) = program.infer(op, &types, &parameters) {
+        if let Ok(ty) = program.infer(op, &types, &scheme) {
             live.insert(destination, ty);
             let origin = tape.origin();
             program.instructions.push(Instruction { op, destination, args: vec![x; arity], ty, origin });
@@ -415,7 +451,7 @@ fn program(words: &[u32]) -> program::Program {
             origin,
         });
     }
-    program.outputs = kept.iter().map(|&(register, _)| output(tape, register, parameters.slots())).collect();
+    program.outputs = kept.iter().map(|&(register, _)| output(tape, register, slots)).collect();
     program.keys = program.required_keys();
     program
 }

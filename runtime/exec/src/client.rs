@@ -84,7 +84,7 @@ impl Client {
     /// No randomness; keys that the parameters do not have.
     pub fn keygen(&self) -> Result<(SecretKey, EvaluationKeys), RunError> {
         let mut rng = os_rng()?;
-        let KeySet { relinearize, rotations } = self.file.keys.clone();
+        let KeySet { relinearize, rotations, .. } = self.file.keys.clone();
         let request = KeyRequest { relinearize, rotations, conjugate: None };
         let secret = SecretKey::generate(&self.context, &mut rng);
         let keys = EvaluationKeys::generate(&self.context, &secret, &request, &mut rng)?;

@@ -220,6 +220,11 @@ impl Evaluator for Execution<'_> {
         self.each(x, |e, c| e.adjust(c, level))
     }
 
+    /// Programs that bootstrap are refused when they are prepared.
+    fn bootstrap(&mut self, _x: &Bundle, _level: Level) -> Result<Bundle, CkksError> {
+        Err(CkksError::NoLevelLeft)
+    }
+
     fn decompose(&mut self, x: &mut Bundle) -> Result<(), CkksError> {
         if let Bundle::Plain(all) = x {
             let decomposed = all.par_iter().map(|c| self.evaluator.decompose(c)).collect::<Result<_, _>>()?;

@@ -221,6 +221,9 @@ fn map_uses(program: &Program) -> impl Iterator<Item = (MapId, Level)> + '_ {
 /// What evaluation relies on: types and registers, each input loaded at most once, no empty bundle, rotations reduced.
 fn verify(program: &Program) -> Result<(), RunError> {
     program.verify().map_err(|e| RunError::Program(e.to_string()))?;
+    if program.bootstrap.is_some() {
+        return Err(RunError::Program("it bootstraps, which this version does not run".to_owned()));
+    }
     for (map, plan) in program.maps.values().zip(program.plans.values()) {
         let slots = map.slots.0;
         let reduced = |&(giant, baby): &(Rotation, Rotation)| (giant.0 as usize) < slots && (baby.0 as usize) < slots;

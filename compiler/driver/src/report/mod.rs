@@ -8,9 +8,10 @@ use crate::{Failure, How};
 use hec_ir::artifact::Artifact;
 use hec_ir::cost::RingSize;
 use hec_ir::evaluate::cost::Counts;
+use hec_ir::leveled::Scheme;
 use hec_ir::program::Program;
 use hec_ir::tensor::Graph;
-use hec_ir::{Level, Parameters};
+use hec_ir::{BootstrapParameters, Level, Parameters};
 use hec_nonlinear::{Replaced, Replacement};
 use hec_optimize::Optimized;
 use hec_params::SecurityReport;
@@ -44,6 +45,9 @@ pub struct Report {
     pub parameters: ParametersReport,
     /// The security line's figures.
     pub security: SecurityReport,
+    /// What its bootstraps are, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstraps: Option<BootstrapReport>,
     /// Sizes.
     pub sizes: Sizes,
     /// Predicted seconds of one thread, and of all threads of the machine of the cost table.
@@ -92,10 +96,31 @@ pub struct LayerReport {
     pub level_in: u32,
     /// The level at which it ends.
     pub level_out: u32,
+    /// The highest level to which one of its values is bootstrapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrapped_to: Option<u32>,
     /// Operations and predicted seconds.
     pub counts: Counts,
     /// log2 of the standard deviation of the scheme's noise in its result, in units of the values.
     pub log2_noise: Option<f64>,
+}
+
+/// The bootstraps of a program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootstrapReport {
+    /// Ciphertexts that are bootstrapped.
+    pub count: usize,
+    /// Slots that each holds.
+    pub slots: usize,
+    /// The level at which each starts.
+    pub from: u32,
+    /// The level at which each ends.
+    pub to: u32,
+    /// log2 of the predicted mean error of one, for slots in [−1, 1].
+    pub log2_error: f64,
+    /// log2 of the probability that any of them fails, at most.
+    pub log2_failure: f64,
 }
 
 /// Ring, primes, scale.
@@ -106,7 +131,7 @@ pub struct ParametersReport {
     pub log_n: u32,
     /// Slots of a ciphertext.
     pub slots: usize,
-    /// Levels above level 0.
+    /// Levels above level 0, those of a bootstrap left out.
     pub levels: u32,
     /// log2 of the scale at the top.
     pub log2_scale: f64,
@@ -172,9 +197,10 @@ impl Report {
     /// # Errors
     /// When its parameters are not valid.
     pub fn of_program(back: &Priced, options: &RingOptions) -> Result<Self, Failure> {
-        let parameters = Parameters::check(back.program.parameters.clone())?;
+        let scheme = back.program.scheme()?;
+        let parameters = scheme.parameters();
         let memory = hec_schedule::memory(&back.program)?;
-        let packed = parameters.top_level().0;
+        let packed = scheme.input_level().0;
         let keys = &back.program.keys;
         let inputs: usize = back.program.inputs.iter().map(|i| i.layout.ciphertexts()).sum();
         let seconds = back.costs.total.seconds;
@@ -189,12 +215,13 @@ impl Report {
             rules: Vec::new(),
             layers: table::rows(back),
             total: back.costs.total.clone(),
-            parameters: ParametersReport::of(&parameters),
+            parameters: ParametersReport::of(&scheme),
             security: parameters.security(),
+            bootstraps: scheme.bootstrap().and_then(|b| BootstrapReport::of(b, back.costs.total.bootstraps)),
             sizes: Sizes {
                 key_count: keys.rotations.len() + usize::from(keys.relinearize.is_some()),
                 keys: memory.keys,
-                request: inputs * limb_bytes(&parameters, parameters.top_level()),
+                request: inputs * limb_bytes(parameters, scheme.input_level()),
                 ciphertexts: memory.ciphertexts,
                 constants: memory.constants,
             },
@@ -223,13 +250,28 @@ fn limb_bytes(parameters: &Parameters, level: Level) -> usize {
     ring.primes * parameters.log_n().degree() * 8
 }
 
+impl BootstrapReport {
+    /// Of `count` bootstraps; `None` if there are none.
+    fn of(b: &BootstrapParameters, count: usize) -> Option<Self> {
+        (count > 0).then(|| BootstrapReport {
+            count,
+            slots: b.choice().slots.0,
+            from: b.input_level().0,
+            to: b.output_level().0,
+            log2_error: -b.error().bits(),
+            log2_failure: b.log2_failure() + libm::log2(count as f64),
+        })
+    }
+}
+
 impl ParametersReport {
-    fn of(p: &Parameters) -> Self {
+    fn of(scheme: &Scheme) -> Self {
+        let (p, top) = (scheme.parameters(), scheme.input_level());
         ParametersReport {
             log_n: p.log_n().0,
             slots: p.slots().0,
-            levels: p.top_level().0,
-            log2_scale: p.scale(p.top_level()).log2(),
+            levels: top.0,
+            log2_scale: p.scale(top).log2(),
             log2_base: p.log_q(Level(0)),
             special: p.special().len(),
             digit_size: p.digit_size(),

@@ -20,6 +20,7 @@ pub(super) fn rows(back: &Priced) -> Vec<LayerReport> {
         note: notes.get(layer.layer.as_str()).copied().unwrap_or_default().to_owned(),
         level_in: layer.level_in,
         level_out: layer.level_out,
+        bootstrapped_to: layer.bootstrapped_to,
         counts: layer.counts.clone(),
         log2_noise: noise.get(layer.layer.as_str()).filter(|&&s| s > 0.0).map(|&s| libm::log2(s)),
     };

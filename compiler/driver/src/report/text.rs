@@ -25,6 +25,13 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
         "depth      {} before rewriting, {} after, {} packed",
         r.depth.before, r.depth.after, r.depth.packed
     )?;
+    if let Some(b) = &r.bootstraps {
+        writeln!(
+            out,
+            "bootstraps {} of {} slots, level {} → {}, error 2^{:.1}, one fails with probability at most 2^{:.0}",
+            b.count, b.slots, b.from, b.to, b.log2_error, b.log2_failure
+        )?;
+    }
     if let Some(a) = &r.agreement {
         let classes = a.classes.map_or(String::new(), |c| format!("{:.1} % of the classes kept, ", 100.0 * c));
         writeln!(
@@ -94,9 +101,10 @@ fn write_layers(out: &mut String, r: &Report) -> std::fmt::Result {
 
 fn cells(layer: &LayerReport) -> [String; 9] {
     let c = &layer.counts;
+    let lifted = layer.bootstrapped_to.map_or(String::new(), |level| format!(" ↑ {level}"));
     [
         layer.layer.clone(),
-        format!("{} → {}", layer.level_in, layer.level_out),
+        format!("{} → {}{}", layer.level_in, layer.level_out, lifted),
         c.diagonals.to_string(),
         (c.baby_steps + c.giant_steps + c.rotations).to_string(),
         (c.ciphertext_products + c.plaintext_products).to_string(),

@@ -4,9 +4,11 @@ use super::container::hex;
 use super::manifest::check_format;
 use super::{Artifact, ArtifactError, FORMAT, file};
 use crate::circuit::Input;
+use crate::leveled::Scheme;
 use crate::program::KeySet;
 use crate::tensor::ClientOp;
-use crate::{Layout, Parameters, ParametersLiteral, Slots};
+use crate::{Layout, ParametersError, ParametersLiteral, Slots};
+use hec_params::BootstrapChoice;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -22,6 +24,9 @@ pub struct ClientFile {
     pub program_id: String,
     /// Parameters.
     pub parameters: ParametersLiteral,
+    /// What a bootstrap chooses, if the program has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<BootstrapChoice>,
     /// The evaluation keys that the program needs.
     pub keys: KeySet,
     /// Inputs and how to pack them.
@@ -66,6 +71,7 @@ impl ClientFile {
             name: program.name.clone(),
             program_id: artifact.manifest().program_id.clone(),
             parameters: program.parameters.clone(),
+            bootstrap: program.bootstrap.clone(),
             keys: program.keys.clone(),
             inputs: program.inputs.clone(),
             outputs: program.outputs.iter().map(output).collect(),
@@ -119,6 +125,14 @@ impl ClientFile {
         Ok(client)
     }
 
+    /// The checked parameters.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn scheme(&self) -> Result<Scheme, ParametersError> {
+        Scheme::check(&self.parameters, self.bootstrap.as_ref())
+    }
+
     fn checksum(&self) -> Result<String, ArtifactError> {
         Ok(hex(&Sha256::digest(serde_json::to_vec(self)?)))
     }
@@ -128,12 +142,12 @@ impl ClientFile {
     /// # Errors
     /// The first reason found.
     pub fn verify(&self) -> Result<(), ArtifactError> {
-        let parameters = Parameters::check(self.parameters.clone())?;
+        let scheme = self.scheme()?;
         let refuse = |reason: String| Err(ArtifactError::Client(reason));
         if self.program_id.len() != 64 || !self.program_id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return refuse("the program's hash is not one".to_owned());
         }
-        let (slots, top) = (parameters.slots(), parameters.top_level());
+        let (slots, top) = (scheme.parameters().slots(), scheme.input_level());
         for (rotation, level) in &self.keys.rotations {
             if rotation.is_zero() || rotation.0 as usize >= slots.0 || *level > top {
                 return refuse(format!("there is no rotation by {rotation} at level {level}"));
@@ -141,6 +155,9 @@ impl ClientFile {
         }
         if let Some(level) = self.keys.relinearize.filter(|level| *level > top) {
             return refuse(format!("there is no relinearization at level {level}"));
+        }
+        if self.keys.bootstrap && scheme.bootstrap().is_none() {
+            return refuse("there are no keys for a bootstrap that is not chosen".to_owned());
         }
         for input in &self.inputs {
             check_layout(&input.name, &input.layout, slots)?;

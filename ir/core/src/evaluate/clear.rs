@@ -1,18 +1,47 @@
 //! Slots in clear: what a circuit or a program computes when there is no encryption.
 
+use super::layers::ByLayer;
 use super::tensors::{SimulateError, SlotVectors, pack_inputs, unpack_output};
-use super::{Evaluator, run_circuit, run_leveled, run_program};
+use super::{Evaluator, circuit_values, run_circuit, run_leveled, run_program};
 use crate::circuit::{self, MapId, PlainId};
+use crate::entity::EntityVec;
 use crate::leveled;
 use crate::program::{BabyGiant, Program};
 use crate::tensor::Tensor;
-use crate::{Level, Plain, Rotation, SlotMap};
+use crate::{Level, Origin, Plain, Rotation, SlotMap};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// Exact arithmetic on slots (in `f64`). Levels, scales and keys do not exist for it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Clear;
+/// Exact arithmetic on slots (in `f64`). Levels, scales and keys do not exist for it, but for bootstraps it keeps how
+/// large their inputs are, as only slots in [−1, 1] come out as they went in.
+#[derive(Clone, Debug)]
+pub struct Clear {
+    layers: ByLayer<Option<f64>>,
+}
+
+impl Clear {
+    /// Nothing bootstrapped yet.
+    pub fn new() -> Self {
+        Clear { layers: ByLayer::new() }
+    }
+
+    /// The largest magnitude of a slot that each layer bootstraps, for layers that do, in the order of the program.
+    pub fn bootstrapped(self) -> Vec<(String, f64)> {
+        self.layers.into_entries().into_iter().filter_map(|(layer, largest)| Some((layer, largest?))).collect()
+    }
+}
+
+impl Default for Clear {
+    fn default() -> Self {
+        Clear::new()
+    }
+}
+
+/// Largest magnitude of a slot; infinite if one is not a number.
+fn magnitude(x: &[Vec<f64>]) -> f64 {
+    let size = |x: &f64| if x.is_nan() { f64::INFINITY } else { x.abs() };
+    x.iter().flatten().map(size).fold(0.0, f64::max)
+}
 
 /// Each slot vector of a bundle, changed.
 pub(super) fn map(x: &[Vec<f64>], f: impl Fn(f64) -> f64) -> SlotVectors {
@@ -39,6 +68,10 @@ pub(super) fn zip_plain(x: &[Vec<f64>], plain: &Plain, f: impl Fn(f64, f64) -> f
 impl Evaluator for Clear {
     type Value = Arc<SlotVectors>;
     type Error = Infallible;
+
+    fn enter(&mut self, origin: &Origin, op: &'static str) {
+        self.layers.enter(origin, op);
+    }
 
     fn linear(
         &mut self,
@@ -83,6 +116,12 @@ impl Evaluator for Clear {
     fn adjust(&mut self, x: &Self::Value, _level: Level) -> Result<Self::Value, Infallible> {
         Ok(x.clone())
     }
+    fn bootstrap(&mut self, x: &Self::Value, _level: Level) -> Result<Self::Value, Infallible> {
+        if let Some(largest) = self.layers.current() {
+            *largest = Some(largest.unwrap_or(0.0).max(magnitude(x)));
+        }
+        Ok(x.clone())
+    }
 }
 
 fn simulate<V>(
@@ -101,7 +140,46 @@ fn simulate<V>(
 /// # Errors
 /// When the inputs do not fit.
 pub fn simulate_clear(program: &Program, inputs: &[Tensor]) -> Result<Vec<Tensor>, SimulateError> {
-    simulate(&program.inputs, &program.outputs, inputs, |inputs| run_program(program, &mut Clear, inputs))
+    Ok(run_clear(program, inputs)?.outputs)
+}
+
+/// What a program computes in clear.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClearRun {
+    /// The outputs, before client operations.
+    pub outputs: Vec<Tensor>,
+    /// The largest magnitude of a slot that each layer bootstraps.
+    pub bootstrapped: Vec<(String, f64)>,
+}
+
+/// As [`simulate_clear`], with what the bootstraps see.
+///
+/// # Errors
+/// When the inputs do not fit.
+pub fn run_clear(program: &Program, inputs: &[Tensor]) -> Result<ClearRun, SimulateError> {
+    let mut clear = Clear::new();
+    let run = |inputs| run_program(program, &mut clear, inputs);
+    let outputs = simulate(&program.inputs, &program.outputs, inputs, run)?;
+    Ok(ClearRun { outputs, bootstrapped: clear.bootstrapped() })
+}
+
+/// The largest magnitude of a slot of every value of a slot circuit that verifies, over all samples.
+///
+/// # Errors
+/// When the inputs do not fit.
+pub fn magnitudes(
+    circuit: &circuit::Circuit,
+    samples: &[Vec<Tensor>],
+) -> Result<EntityVec<circuit::ValueId, f64>, SimulateError> {
+    let mut largest: EntityVec<circuit::ValueId, f64> = circuit.nodes.keys().map(|_| 0.0).collect();
+    for sample in samples {
+        let inputs: Vec<_> = pack_inputs(&circuit.inputs, sample)?.into_iter().map(Arc::new).collect();
+        let Ok(values) = circuit_values(circuit, &mut Clear::new(), &inputs);
+        for (id, value) in circuit.nodes.keys().zip(&values) {
+            largest[id] = largest[id].max(magnitude(value));
+        }
+    }
+    Ok(largest)
 }
 
 /// The same for a slot circuit that verifies.
@@ -109,7 +187,7 @@ pub fn simulate_clear(program: &Program, inputs: &[Tensor]) -> Result<Vec<Tensor
 /// # Errors
 /// When the inputs do not fit.
 pub fn simulate_circuit(circuit: &circuit::Circuit, inputs: &[Tensor]) -> Result<Vec<Tensor>, SimulateError> {
-    simulate(&circuit.inputs, &circuit.outputs, inputs, |inputs| run_circuit(circuit, &mut Clear, &inputs))
+    simulate(&circuit.inputs, &circuit.outputs, inputs, |inputs| run_circuit(circuit, &mut Clear::new(), &inputs))
 }
 
 /// The same for a leveled circuit that verifies.
@@ -117,5 +195,5 @@ pub fn simulate_circuit(circuit: &circuit::Circuit, inputs: &[Tensor]) -> Result
 /// # Errors
 /// When the inputs do not fit.
 pub fn simulate_leveled(circuit: &leveled::Circuit, inputs: &[Tensor]) -> Result<Vec<Tensor>, SimulateError> {
-    simulate(&circuit.inputs, &circuit.outputs, inputs, |inputs| run_leveled(circuit, &mut Clear, &inputs))
+    simulate(&circuit.inputs, &circuit.outputs, inputs, |inputs| run_leveled(circuit, &mut Clear::new(), &inputs))
 }

@@ -1,8 +1,8 @@
 //! What an evaluator finds out, by layer.
 
 use super::SimulateError;
-use crate::leveled::{Op, Type};
-use crate::{Origin, Parameters};
+use crate::Origin;
+use crate::leveled::{Op, Scheme, Type};
 use std::collections::BTreeMap;
 
 /// One entry for each layer, in the order in which the program first meets them, and where the program is now.
@@ -43,8 +43,8 @@ impl<T: Default> ByLayer<T> {
     }
 
     /// The type of the result by the rules of the leveled circuit.
-    pub(super) fn infer(&self, op: Op, args: &[Type], count: u32, p: &Parameters) -> Result<Type, SimulateError> {
-        op.infer(args, count, p).map_err(|reason| {
+    pub(super) fn infer(&self, op: Op, args: &[Type], count: u32, scheme: &Scheme) -> Result<Type, SimulateError> {
+        op.infer(args, count, scheme).map_err(|reason| {
             let layer = self.entries.get(self.current).map_or("(compiler)", |e| e.0.as_str()).to_owned();
             SimulateError::Operation { layer, op: self.op, reason }
         })

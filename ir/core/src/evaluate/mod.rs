@@ -60,6 +60,8 @@ pub trait Evaluator {
     }
     /// Exact drop to a lower level.
     fn adjust(&mut self, x: &Self::Value, level: Level) -> Result<Self::Value, Self::Error>;
+    /// The same slots at a higher level.
+    fn bootstrap(&mut self, x: &Self::Value, level: Level) -> Result<Self::Value, Self::Error>;
     /// Keep the raised digits with the value, for the rotations that follow.
     fn decompose(&mut self, _x: &mut Self::Value) -> Result<(), Self::Error> {
         Ok(())
@@ -101,6 +103,7 @@ where
         Op::Rescale => e.rescale(x(0))?,
         Op::RelinearizeRescale => e.relinearize_rescale(x(0))?,
         Op::Adjust(level) => e.adjust(x(0), level)?,
+        Op::Bootstrap(level) => e.bootstrap(x(0), level)?,
     }))
 }
 
@@ -112,6 +115,16 @@ where
 /// # Panics
 /// If `circuit` does not verify or the number of inputs differs.
 pub fn run_circuit<E: Evaluator>(
+    c: &circuit::Circuit,
+    e: &mut E,
+    inputs: &[E::Value],
+) -> Result<Vec<E::Value>, E::Error> {
+    let values = circuit_values(c, e, inputs)?;
+    Ok(c.outputs.iter().map(|o| values[o.value.index()].clone()).collect())
+}
+
+/// The values of all nodes of a slot circuit.
+fn circuit_values<E: Evaluator>(
     c: &circuit::Circuit,
     e: &mut E,
     inputs: &[E::Value],
@@ -129,7 +142,7 @@ pub fn run_circuit<E: Evaluator>(
         };
         values.push(value);
     }
-    Ok(c.outputs.iter().map(|o| values[o.value.index()].clone()).collect())
+    Ok(values)
 }
 
 /// Run a leveled circuit, as [`run_circuit`] does.

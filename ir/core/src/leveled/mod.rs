@@ -4,11 +4,14 @@
 //! values, or of one with a plaintext encoded at Δ(ℓ), has Δ(ℓ)², and rescaling it gives exactly Δ(ℓ−1).
 //! Sums take values of one level and one scale.
 
+mod scheme;
 mod verify;
 
 use crate::circuit::{self, Input, MapId, Output, PlainId};
 use crate::entity::EntityVec;
-use crate::{Level, Origin, ParametersLiteral, Plain, Rotation, Scale, SlotMap};
+use crate::{Level, Origin, ParametersError, ParametersLiteral, Plain, Rotation, Scale, SlotMap};
+use hec_params::BootstrapChoice;
+pub use scheme::Scheme;
 pub use verify::LeveledError;
 
 crate::entity!(
@@ -46,6 +49,8 @@ pub enum Op {
     /// Scale Δ(ℓ) at level ℓ → Δ(k) at level k < ℓ, exactly: drop to level k+1, multiply by the integer nearest to
     /// Δ(k)·q(k+1)/Δ(ℓ), rescale.
     Adjust(Level),
+    /// The same slots, from the level at which a bootstrap starts to this one, at most that at which it ends.
+    Bootstrap(Level),
 }
 
 /// What is known of a value before it runs.
@@ -81,6 +86,8 @@ pub struct Circuit {
     pub name: String,
     /// The parameters that its levels and scales belong to.
     pub parameters: ParametersLiteral,
+    /// What a bootstrap chooses, if the circuit has one; the parameters are those that follow from it.
+    pub bootstrap: Option<BootstrapChoice>,
     /// Encrypted inputs.
     pub inputs: Vec<Input>,
     /// Nodes; a node's arguments precede it.
@@ -91,6 +98,16 @@ pub struct Circuit {
     pub plains: EntityVec<PlainId, Plain>,
     /// Results.
     pub outputs: Vec<Output<ValueId>>,
+}
+
+impl Circuit {
+    /// The checked parameters.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn scheme(&self) -> Result<Scheme, ParametersError> {
+        Scheme::check(&self.parameters, self.bootstrap.as_ref())
+    }
 }
 
 impl Op {
@@ -110,6 +127,7 @@ impl Op {
             Op::Relinearize => "relinearize",
             Op::Rescale => "rescale",
             Op::Adjust(_) => "adjust",
+            Op::Bootstrap(_) => "bootstrap",
         }
     }
 

@@ -1,9 +1,9 @@
 //! Levels and scales of results: the evaluator "level and scale only", and the verifier built on it.
 
-use super::{Circuit, Op, Type, ValueId};
+use super::{Circuit, Op, Scheme, Type, ValueId};
 use crate::circuit::{Circuit as Slotwise, CircuitError, verify_client};
 use crate::entity::Entity;
-use crate::{Parameters, ParametersError, Plain, Scale};
+use crate::{ParametersError, Plain, Scale};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -36,15 +36,16 @@ impl Op {
     ///
     /// # Errors
     /// A reason in words.
-    pub fn infer(self, args: &[Type], count: u32, parameters: &Parameters) -> Result<Type, String> {
+    pub fn infer(self, args: &[Type], count: u32, scheme: &Scheme) -> Result<Type, String> {
+        let parameters = scheme.parameters();
         if args.len() != self.arity() {
             return Err(format!("takes {} arguments, not {}", self.arity(), args.len()));
         }
         let canonical = |t: &Type| t.scale == parameters.scale(t.level);
         let squared = |t: &Type| t.scale == Scale(parameters.scale(t.level).0 * parameters.scale(t.level).0);
         let ensure = |ok: bool, reason: &str| if ok { Ok(()) } else { Err(reason.to_owned()) };
-        if args.iter().any(|t| t.level > parameters.top_level()) {
-            return Err("level above the top level".to_owned());
+        if args.iter().any(|t| t.level > scheme.input_level()) {
+            return Err("level above that of the inputs".to_owned());
         }
         let product = |t: &Type, parts: u8| {
             ensure(canonical(t) && t.parts == 2, "factors must be rescaled and relinearized")?;
@@ -53,7 +54,7 @@ impl Op {
         };
         match (self, args) {
             (Op::Input(_), []) => {
-                let level = parameters.top_level();
+                let level = scheme.input_level();
                 Ok(Type { count, level, scale: parameters.scale(level), parts: 2 })
             }
             (Op::Linear(_), [x]) => {
@@ -91,6 +92,14 @@ impl Op {
                 ensure(level < x.level, "the target is not below the input's level")?;
                 Ok(Type { level, scale: parameters.scale(level), ..*x })
             }
+            (Op::Bootstrap(level), [x]) => {
+                let bootstrap = scheme.bootstrap().ok_or("no bootstrap is chosen")?;
+                let (from, to) = (bootstrap.input_level(), bootstrap.output_level());
+                ensure(canonical(x) && x.parts == 2, "the input must be rescaled and relinearized")?;
+                ensure(x.level == from, &format!("the input must be at level {from}"))?;
+                ensure(level <= to, &format!("a bootstrap ends at level {to}"))?;
+                Ok(Type { level, scale: parameters.scale(level), ..*x })
+            }
             _ => Err("wrong number of arguments".to_owned()),
         }
     }
@@ -102,8 +111,8 @@ impl Circuit {
     /// # Errors
     /// The first reason found.
     pub fn verify(&self) -> Result<(), LeveledError> {
-        let parameters = Parameters::check(self.parameters.clone())?;
-        self.without_nodes(&parameters).verify()?;
+        let scheme = self.scheme()?;
+        self.without_nodes().verify()?;
         let mut seen = BTreeSet::new();
         for (value, node) in self.nodes.iter() {
             let fail = |reason: String| LeveledError::Type { value, op: node.op.name(), reason };
@@ -115,7 +124,7 @@ impl Circuit {
             {
                 return Err(LeveledError::Input(i));
             }
-            let inferred = self.infer(node.op, &node.args, &parameters).map_err(fail)?;
+            let inferred = self.infer(node.op, &node.args, &scheme).map_err(fail)?;
             if inferred != node.ty {
                 return Err(LeveledError::Declared { value, declared: node.ty, inferred });
             }
@@ -125,7 +134,7 @@ impl Circuit {
                 |reason: &str| LeveledError::Type { value: output.value, op: "output", reason: reason.to_owned() };
             let node = self.nodes.get(output.value).ok_or_else(|| fail("not defined"))?;
             output.layout.verify().map_err(|e| fail(&e.to_string()))?;
-            let fits = output.layout.slots == parameters.slots()
+            let fits = output.layout.slots == scheme.parameters().slots()
                 && output.layout.ciphertexts() as u32 <= node.ty.count
                 && node.ty.parts == 2;
             if !fits {
@@ -140,12 +149,12 @@ impl Circuit {
     ///
     /// # Errors
     /// A reason in words, when they do not fit.
-    pub fn infer(&self, op: Op, args: &[ValueId], parameters: &Parameters) -> Result<Type, String> {
+    pub fn infer(&self, op: Op, args: &[ValueId], scheme: &Scheme) -> Result<Type, String> {
         let types: Vec<Type> = args
             .iter()
             .map(|&a| self.nodes.get(a).map(|n| n.ty).ok_or_else(|| format!("{a} is used before it is defined")))
             .collect::<Result<_, _>>()?;
-        op.infer(&types, self.count_of(op, &types)?, parameters)
+        op.infer(&types, self.count_of(op, &types)?, scheme)
     }
 
     /// Ciphertexts in the result.
@@ -174,8 +183,8 @@ impl Circuit {
     }
 
     /// Constants and inputs alone, as a slot circuit, to check them by the same rules.
-    fn without_nodes(&self, parameters: &Parameters) -> Slotwise {
-        let mut slotwise = Slotwise::new(self.name.clone(), parameters.slots());
+    fn without_nodes(&self) -> Slotwise {
+        let mut slotwise = Slotwise::new(self.name.clone(), self.parameters.log_n.slots());
         slotwise.inputs = self.inputs.clone();
         slotwise.maps = self.maps.clone();
         slotwise.plains = self.plains.clone();

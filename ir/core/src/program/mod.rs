@@ -7,8 +7,9 @@ mod verify;
 
 use crate::circuit::{Input, MapId, Output, PlainId};
 use crate::entity::EntityVec;
-use crate::leveled::{self, Type};
-use crate::{Level, Origin, ParametersLiteral, Plain, Rotation, SlotMap};
+use crate::leveled::{self, Scheme, Type};
+use crate::{Level, Origin, ParametersError, ParametersLiteral, Plain, Rotation, SlotMap};
+use hec_params::BootstrapChoice;
 use std::collections::BTreeMap;
 pub use verify::ProgramError;
 
@@ -80,6 +81,8 @@ pub enum Op {
     RelinearizeRescale,
     /// Exact drop to a lower level.
     Adjust(Level),
+    /// The same slots at this level.
+    Bootstrap(Level),
 }
 
 /// An instruction.
@@ -105,6 +108,9 @@ pub struct KeySet {
     pub relinearize: Option<Level>,
     /// For rotations.
     pub rotations: BTreeMap<Rotation, Level>,
+    /// Those of the bootstrap that the parameters belong to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bootstrap: bool,
 }
 
 /// A program for the runtime.
@@ -114,6 +120,8 @@ pub struct Program {
     pub name: String,
     /// Parameters.
     pub parameters: ParametersLiteral,
+    /// What a bootstrap chooses, if the program has one; the parameters are those that follow from it.
+    pub bootstrap: Option<BootstrapChoice>,
     /// Encrypted inputs.
     pub inputs: Vec<Input>,
     /// Instructions, in order.
@@ -128,6 +136,16 @@ pub struct Program {
     pub outputs: Vec<Output<Register>>,
     /// Keys needed.
     pub keys: KeySet,
+}
+
+impl Program {
+    /// The checked parameters.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn scheme(&self) -> Result<Scheme, ParametersError> {
+        Scheme::check(&self.parameters, self.bootstrap.as_ref())
+    }
 }
 
 impl Op {
@@ -151,6 +169,7 @@ impl Op {
             Op::Rescale => "rescale",
             Op::RelinearizeRescale => "relinearize_rescale",
             Op::Adjust(_) => "adjust",
+            Op::Bootstrap(_) => "bootstrap",
         }
     }
 }
@@ -172,6 +191,7 @@ impl From<leveled::Op> for Op {
             leveled::Op::Relinearize => Op::Relinearize,
             leveled::Op::Rescale => Op::Rescale,
             leveled::Op::Adjust(level) => Op::Adjust(level),
+            leveled::Op::Bootstrap(level) => Op::Bootstrap(level),
         }
     }
 }

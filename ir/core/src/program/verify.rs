@@ -3,8 +3,8 @@
 use super::{Instruction, KeySet, Op, Program, Register};
 use crate::circuit::{Circuit as Slotwise, CircuitError, MapId, verify_client};
 use crate::entity::Entity;
-use crate::leveled::{self, Type};
-use crate::{Level, Parameters, ParametersError, Plain, Rotation};
+use crate::leveled::{self, Scheme, Type};
+use crate::{Level, ParametersError, Plain, Rotation};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a program is ill-formed.
@@ -43,6 +43,7 @@ impl Program {
                 Op::Relinearize => keys.relinearize = keys.relinearize.max(Some(level)),
                 Op::RelinearizeRescale => keys.relinearize = keys.relinearize.max(Some(above(level))),
                 Op::Rotate(r) => rotation(&mut keys, r, level),
+                Op::Bootstrap(_) => keys.bootstrap = true,
                 Op::Linear(map) => {
                     // Key switching happens before the rescale, one level above the result.
                     for &(giant, baby) in self.plans.get(map).iter().flat_map(|p| p.split.values()) {
@@ -61,8 +62,8 @@ impl Program {
     /// # Errors
     /// The first reason found.
     pub fn verify(&self) -> Result<(), ProgramError> {
-        let parameters = Parameters::check(self.parameters.clone())?;
-        self.constants_alone(&parameters).verify()?;
+        let scheme = self.scheme()?;
+        self.constants_alone().verify()?;
         self.verify_plans()?;
         let mut live: BTreeMap<Register, Type> = BTreeMap::new();
         let mut loaded = BTreeSet::new();
@@ -76,13 +77,13 @@ impl Program {
             if destination.index() >= self.instructions.len() {
                 return Err(fail("register numbers must be below the number of instructions".to_owned()));
             }
-            self.step(instruction, &mut live, &parameters).map_err(fail)?;
+            self.step(instruction, &mut live, &scheme).map_err(fail)?;
         }
         for output in &self.outputs {
             let fail = |reason: &str| ProgramError::Output { name: output.name.clone(), reason: reason.to_owned() };
             let ty = live.get(&output.value).ok_or_else(|| fail("its register is empty at the end"))?;
             output.layout.verify().map_err(|e| fail(&e.to_string()))?;
-            if output.layout.slots != parameters.slots()
+            if output.layout.slots != scheme.parameters().slots()
                 || output.layout.ciphertexts() as u32 > ty.count
                 || ty.parts != 2
             {
@@ -116,7 +117,7 @@ impl Program {
         &self,
         instruction: &Instruction,
         live: &mut BTreeMap<Register, Type>,
-        parameters: &Parameters,
+        scheme: &Scheme,
     ) -> Result<(), String> {
         let read = |r: &Register| live.get(r).copied().ok_or_else(|| format!("{r} is empty"));
         let args: Vec<Type> = instruction.args.iter().map(read).collect::<Result<_, _>>()?;
@@ -124,7 +125,7 @@ impl Program {
         if in_place && instruction.args != [instruction.destination] {
             return Err("it takes its destination as the only argument".to_owned());
         }
-        let result = self.infer(instruction.op, &args, parameters)?;
+        let result = self.infer(instruction.op, &args, scheme)?;
         if result != instruction.ty {
             return Err(format!("declared as {}, but it is {result}", instruction.ty));
         }
@@ -140,17 +141,17 @@ impl Program {
     ///
     /// # Errors
     /// A reason in words, when they do not fit.
-    pub fn infer(&self, op: Op, args: &[Type], parameters: &Parameters) -> Result<Type, String> {
+    pub fn infer(&self, op: Op, args: &[Type], scheme: &Scheme) -> Result<Type, String> {
         match (op, args) {
             (Op::Decompose, [ty]) if ty.parts != 2 => Err("only relinearized ciphertexts are decomposed".to_owned()),
             (Op::Decompose | Op::Forget | Op::Free, [ty]) => Ok(*ty),
             (Op::RelinearizeRescale, _) => {
-                let whole = leveled::Op::Relinearize.infer(args, 0, parameters)?;
-                leveled::Op::Rescale.infer(&[whole], 0, parameters)
+                let whole = leveled::Op::Relinearize.infer(args, 0, scheme)?;
+                leveled::Op::Rescale.infer(&[whole], 0, scheme)
             }
             _ => {
                 let on_ciphertexts = op.leveled().ok_or("it takes its destination as the only argument")?;
-                on_ciphertexts.infer(args, self.count(op, args)?, parameters)
+                on_ciphertexts.infer(args, self.count(op, args)?, scheme)
             }
         }
     }
@@ -184,8 +185,8 @@ impl Program {
     }
 
     /// Constants and inputs alone, as a slot circuit, to check them by the same rules.
-    fn constants_alone(&self, parameters: &Parameters) -> Slotwise {
-        let mut slotwise = Slotwise::new(self.name.clone(), parameters.slots());
+    fn constants_alone(&self) -> Slotwise {
+        let mut slotwise = Slotwise::new(self.name.clone(), self.parameters.log_n.slots());
         slotwise.inputs = self.inputs.clone();
         slotwise.maps = self.maps.clone();
         slotwise.plains = self.plains.clone();
@@ -215,6 +216,7 @@ impl Op {
             Op::Relinearize => leveled::Op::Relinearize,
             Op::Rescale => leveled::Op::Rescale,
             Op::Adjust(l) => leveled::Op::Adjust(l),
+            Op::Bootstrap(l) => leveled::Op::Bootstrap(l),
             Op::Decompose | Op::Forget | Op::Free | Op::RelinearizeRescale => return None,
         })
     }

@@ -96,10 +96,10 @@ pub fn circuit() -> Circuit {
 pub fn leveled() -> leveled::Circuit {
     let (maps, plains) = constants();
     let literal = parameters();
-    let parameters = Parameters::check(literal.clone()).unwrap();
     let mut c = leveled::Circuit {
         name: "example".into(),
         parameters: literal,
+        bootstrap: None,
         inputs: circuit().inputs,
         nodes: EntityVec::new(),
         maps,
@@ -121,7 +121,7 @@ pub fn leveled() -> leveled::Circuit {
     ] {
         let args: Vec<leveled::ValueId> = last.into_iter().collect();
         let types: Vec<Type> = args.iter().map(|&a| c.nodes[a].ty).collect();
-        let ty = op.infer(&types, 1, &parameters).unwrap();
+        let ty = op.infer(&types, 1, &c.scheme().unwrap()).unwrap();
         last = Some(c.nodes.push(leveled::Node { op, args, ty, origin: Origin::node(layer) }));
     }
     c.outputs.push(output(last.unwrap()));
@@ -140,6 +140,7 @@ pub fn program() -> Program {
     let mut p = Program {
         name: c.name,
         parameters: c.parameters,
+        bootstrap: c.bootstrap,
         inputs: c.inputs,
         instructions: vec![],
         maps: c.maps,

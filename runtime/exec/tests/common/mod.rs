@@ -43,6 +43,7 @@ impl Builder {
         let program = Program {
             name: name.to_owned(),
             parameters: literal.clone(),
+            bootstrap: None,
             inputs: Vec::new(),
             instructions: Vec::new(),
             maps: EntityVec::new(),

@@ -15,10 +15,10 @@ use super::layers::ByLayer;
 use super::tensors::{SimulateError, SlotVectors, pack_inputs, unpack_output};
 use super::{Evaluator, clear, run_program};
 use crate::circuit::{MapId, PlainId};
-use crate::leveled::{Op, Type};
+use crate::leveled::{Op, Scheme, Type};
 use crate::program::{BabyGiant, Program};
 use crate::tensor::Tensor;
-use crate::{Level, Origin, Parameters, Plain, Rotation, SlotMap};
+use crate::{Level, Origin, Plain, Rotation, SlotMap};
 use gauss::Gauss;
 use model::Model;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct NoisyValue {
 /// Predicts errors, and draws samples of them when it has a seed.
 #[derive(Debug)]
 pub struct Noise<'a> {
-    parameters: &'a Parameters,
+    scheme: &'a Scheme,
     model: Model<'a>,
     sampler: Option<Gauss>,
     layers: ByLayer<Option<f64>>,
@@ -45,13 +45,13 @@ pub struct Noise<'a> {
 
 impl<'a> Noise<'a> {
     /// Slots stay exact; errors are only predicted.
-    pub fn predict(parameters: &'a Parameters) -> Self {
-        Noise { parameters, model: Model { parameters }, sampler: None, layers: ByLayer::new() }
+    pub fn predict(scheme: &'a Scheme) -> Self {
+        Noise { scheme, model: Model { parameters: scheme.parameters() }, sampler: None, layers: ByLayer::new() }
     }
 
     /// Slots get errors drawn from the model, too: the same seed gives the same errors on every machine.
-    pub fn sample(parameters: &'a Parameters, seed: u64) -> Self {
-        Noise { sampler: Some(Gauss::new(seed)), ..Noise::predict(parameters) }
+    pub fn sample(scheme: &'a Scheme, seed: u64) -> Self {
+        Noise { sampler: Some(Gauss::new(seed)), ..Noise::predict(scheme) }
     }
 
     /// A fresh encryption of slot vectors.
@@ -59,7 +59,7 @@ impl<'a> Noise<'a> {
     /// # Errors
     /// None for parameters that were checked; the rules of the leveled circuit decide.
     pub fn encrypt(&mut self, slots: SlotVectors) -> Result<NoisyValue, SimulateError> {
-        let ty = self.layers.infer(Op::Input(0), &[], slots.len() as u32, self.parameters)?;
+        let ty = self.layers.infer(Op::Input(0), &[], slots.len() as u32, self.scheme)?;
         let fresh = self.model.fresh(ty.scale);
         let nothing = slots.iter().map(|s| vec![0.0; s.len()]).collect();
         Ok(self.make(ty, slots, nothing, |_, _| fresh))
@@ -97,7 +97,7 @@ impl<'a> Noise<'a> {
 
     fn infer(&self, op: Op, args: &[&NoisyValue], count: u32) -> Result<Type, SimulateError> {
         let types: Vec<Type> = args.iter().map(|v| v.ty).collect();
-        self.layers.infer(op, &types, count, self.parameters)
+        self.layers.infer(op, &types, count, self.scheme)
     }
 
     /// The same slots and errors, as a value of another type, with the same error added to every slot.
@@ -138,7 +138,7 @@ impl Evaluator for Noise<'_> {
         plan: Option<&BabyGiant>,
     ) -> Result<NoisyValue, SimulateError> {
         let ty = self.infer(Op::Linear(id), &[x], map.outputs)?;
-        let rounding = self.model.encoding(self.parameters.scale(x.ty.level));
+        let rounding = self.model.encoding(self.model.parameters.scale(x.ty.level));
         let baby_step = self.model.key_switch_product(x.ty.level, x.ty.scale);
         let n = map.slots.0;
         let mut carried = vec![vec![0.0; n]; map.outputs as usize];
@@ -171,7 +171,7 @@ impl Evaluator for Noise<'_> {
 
     fn mul_plain(&mut self, x: &NoisyValue, (id, plain): (PlainId, &Plain)) -> Result<NoisyValue, SimulateError> {
         let ty = self.infer(Op::MulPlain(id), &[x], x.ty.count)?;
-        let rounding = self.model.plain(plain, self.parameters.scale(x.ty.level));
+        let rounding = self.model.plain(plain, self.model.parameters.scale(x.ty.level));
         let slots = clear::zip_plain(&x.slots, plain, |x, p| x * p);
         let variance = clear::zip_plain(&x.variance, plain, |v, p| v * p * p);
         Ok(self.make(ty, slots, variance, |i, s| x.slots[i][s] * x.slots[i][s] * rounding))
@@ -241,6 +241,23 @@ impl Evaluator for Noise<'_> {
         let (slots, variance) = (SlotVectors::clone(&x.slots), SlotVectors::clone(&x.variance));
         Ok(self.make(ty, slots, variance, |i, s| x.slots[i][s] * x.slots[i][s] * factor + end))
     }
+
+    /// What [`BootstrapParameters::error`](hec_params::BootstrapParameters::error) predicts for slots in [−1, 1]. The
+    /// error of the polynomials is the same in every bootstrap of a message, but messages differ from slot to slot.
+    fn bootstrap(&mut self, x: &NoisyValue, level: Level) -> Result<NoisyValue, SimulateError> {
+        let ty = self.infer(Op::Bootstrap(level), &[x], x.ty.count)?;
+        let Some(bootstrap) = self.scheme.bootstrap() else { return Ok(x.clone()) };
+        let error = bootstrap.error();
+        let own = error.noise * error.noise + error.systematic * error.systematic;
+        let (factor, end) = if level < bootstrap.output_level() {
+            let from = self.model.parameters.scale(bootstrap.output_level());
+            (self.model.adjust_factor(from, level), self.model.rescale(ty.scale, 2))
+        } else {
+            (0.0, 0.0)
+        };
+        let (slots, variance) = (SlotVectors::clone(&x.slots), SlotVectors::clone(&x.variance));
+        Ok(self.make(ty, slots, variance, |i, s| own + x.slots[i][s] * x.slots[i][s] * factor + end))
+    }
 }
 
 /// A result with its error.
@@ -275,10 +292,10 @@ pub struct NoisyRun {
 /// # Errors
 /// When the inputs do not fit.
 pub fn simulate_noise(program: &Program, inputs: &[Tensor], seed: Option<u64>) -> Result<NoisyRun, SimulateError> {
-    let parameters = Parameters::check(program.parameters.clone())?;
+    let scheme = program.scheme()?;
     let mut noise = match seed {
-        Some(seed) => Noise::sample(&parameters, seed),
-        None => Noise::predict(&parameters),
+        Some(seed) => Noise::sample(&scheme, seed),
+        None => Noise::predict(&scheme),
     };
     let packed = pack_inputs(&program.inputs, inputs)?;
     let fresh = packed.into_iter().map(|slots| noise.encrypt(slots)).collect::<Result<_, _>>()?;

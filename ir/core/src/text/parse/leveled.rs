@@ -4,17 +4,16 @@ use super::constants::{Constants, Tables};
 use super::cursor::{Cursor, Parsed};
 use super::layout::output;
 use super::operation::{LEVEL_OPS, SLOT_OPS, leveled_op};
-use super::parameters::{check_type, parameters};
+use super::parameters::{check_type, scheme};
 use super::symbols::Symbols;
-use crate::Parameters;
 use crate::entity::EntityVec;
-use crate::leveled::{Circuit, Node, Op, ValueId};
+use crate::leveled::{Circuit, Node, Op, Scheme, ValueId};
 use crate::text::token::Token;
 
 /// The circuit as it grows.
 struct Reader {
     circuit: Circuit,
-    parameters: Parameters,
+    scheme: Scheme,
     constants: Constants,
     values: Symbols<ValueId>,
 }
@@ -24,7 +23,7 @@ pub(super) fn circuit(c: &mut Cursor) -> Parsed<Circuit> {
     let span = c.span();
     let name = c.network_name()?;
     c.expect(Token::BraceOpen, "the statements stand in braces")?;
-    let mut reader = Reader::new(name, parameters(c)?);
+    let mut reader = Reader::new(name, scheme(c)?);
     while !c.eat(Token::BraceClose) {
         match c.token() {
             Token::Value => reader.node(c)?,
@@ -36,18 +35,19 @@ pub(super) fn circuit(c: &mut Cursor) -> Parsed<Circuit> {
 }
 
 impl Reader {
-    fn new(name: String, parameters: Parameters) -> Self {
+    fn new(name: String, scheme: Scheme) -> Self {
         let circuit = Circuit {
             name,
-            parameters: parameters.literal().clone(),
+            parameters: scheme.parameters().literal().clone(),
+            bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
             inputs: Vec::new(),
             nodes: EntityVec::new(),
             maps: EntityVec::new(),
             plains: EntityVec::new(),
             outputs: Vec::new(),
         };
-        let constants = Constants::new(parameters.slots());
-        Reader { circuit, parameters, constants, values: Symbols::new("value") }
+        let constants = Constants::new(scheme.parameters().slots());
+        Reader { circuit, scheme, constants, values: Symbols::new("value") }
     }
 
     fn statement(&mut self, c: &mut Cursor) -> Parsed<()> {
@@ -68,9 +68,9 @@ impl Reader {
         c.expect(Token::Equals, "a value is defined by `%x = operation`")?;
         let span = c.span();
         let (op, args) = self.operation(c)?;
-        let inferred = self.circuit.infer(op, &args, &self.parameters);
+        let inferred = self.circuit.infer(op, &args, &self.scheme);
         let ty = inferred.map_err(|e| c.refuse(span, "an operation that fits its arguments", e))?;
-        check_type(c, ty, &self.parameters)?;
+        check_type(c, ty, self.scheme.parameters())?;
         let origin = c.origin()?;
         self.values.define(name, self.circuit.nodes.push(Node { op, args, ty, origin }));
         Ok(())

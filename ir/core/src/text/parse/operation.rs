@@ -10,7 +10,7 @@ pub(super) const SLOT_OPS: [&str; 9] =
     ["linear", "add_plain", "mul_plain", "add", "sub", "negate", "mul", "square", "rotate"];
 
 /// Operations that come with levels.
-pub(super) const LEVEL_OPS: [&str; 3] = ["relinearize", "rescale", "adjust"];
+pub(super) const LEVEL_OPS: [&str; 4] = ["relinearize", "rescale", "adjust", "bootstrap"];
 
 /// How a level reads an argument.
 pub(super) trait Argument<A>: FnMut(&mut Cursor) -> Parsed<A> {}
@@ -59,10 +59,11 @@ pub(super) fn leveled_op<A>(
     match name {
         "relinearize" => Ok((Op::Relinearize, vec![argument(c)?])),
         "rescale" => Ok((Op::Rescale, vec![argument(c)?])),
-        "adjust" => {
+        "adjust" | "bootstrap" => {
             let x = argument(c)?;
             c.expect(Token::Comma, "then the level")?;
-            Ok((Op::Adjust(Level(c.integer("a level")?)), vec![x]))
+            let level = Level(c.integer("a level")?);
+            Ok((if name == "adjust" { Op::Adjust(level) } else { Op::Bootstrap(level) }, vec![x]))
         }
         _ => {
             let (op, args) = slot_op(c, name, constants, argument)?;

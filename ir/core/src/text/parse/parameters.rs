@@ -1,12 +1,14 @@
 //! CKKS parameters, and the level, scale and parts of a value.
 
 use super::cursor::{Cursor, Parsed};
-use crate::leveled::Type;
+use crate::leveled::{Scheme, Type};
 use crate::text::token::Token;
-use crate::{Level, LogN, Parameters, ParametersLiteral, Scale};
+use crate::{Depth, Level, LogN, Parameters, ParametersLiteral, Scale, Slots};
+use hec_params::{BootstrapChoice, Order, Sine};
 
-/// `parameters { log_n 13 level 0 [p, …] … special [p, …] digit_size 1 top_scale 2e12 insecure_toy }`, checked.
-pub(super) fn parameters(c: &mut Cursor) -> Parsed<Parameters> {
+/// `parameters { log_n 13 level 0 [p, …] … special [p, …] digit_size 1 top_scale 2e12 insecure_toy }`, and
+/// `bootstrap { … }` if there is one, checked.
+pub(super) fn scheme(c: &mut Cursor) -> Parsed<Scheme> {
     let span = c.span();
     if !c.eat_word("parameters") {
         return Err(c.fail("`parameters { … }`", "it stands first, as levels and scales follow from it"));
@@ -31,7 +33,67 @@ pub(super) fn parameters(c: &mut Cursor) -> Parsed<Parameters> {
     let insecure_toy = c.eat_word("insecure_toy");
     c.expect(Token::BraceClose, "the parameters end here")?;
     let literal = ParametersLiteral { log_n, levels, special, digit_size, top_scale, insecure_toy };
-    Parameters::check(literal).map_err(|e| c.ill_formed(span, "a valid set of parameters", e))
+    let choice = if c.at_word("bootstrap") { Some(bootstrap(c, &literal)?) } else { None };
+    Scheme::check(&literal, choice.as_ref()).map_err(|e| c.ill_formed(span, "a valid set of parameters", e))
+}
+
+/// `bootstrap { slots 128 order coeffs_first levels 9 … digit_size 9 }`; the rest follows from the parameters.
+fn bootstrap(c: &mut Cursor, parameters: &ParametersLiteral) -> Parsed<BootstrapChoice> {
+    c.word("bootstrap")?;
+    c.expect(Token::BraceOpen, "the choice stands in braces")?;
+    c.word("slots")?;
+    let slots = Slots(c.integer("a number of slots")?);
+    c.word("order")?;
+    let order = match c.keyword("where slots-to-coeffs stands", &["coeffs_first", "coeffs_last"])? {
+        "coeffs_first" => Order::CoeffsFirst,
+        _ => Order::CoeffsLast,
+    };
+    c.word("levels")?;
+    let levels = Depth(c.integer("a number of levels")?);
+    let mut bits = |name: &str| {
+        c.word(name)?;
+        c.float()
+    };
+    let (scale_bits, base_bits) = (bits("scale_bits")?, bits("base_bits")?);
+    let (eval_bits, boost_bits) = (bits("eval_bits")?, bits("boost_bits")?);
+    let mut radices = |name: &str| {
+        c.word(name)?;
+        c.integers("log2 of a radix")
+    };
+    let (coeffs_to_slots, slots_to_coeffs) = (radices("coeffs_to_slots")?, radices("slots_to_coeffs")?);
+    c.word("degree")?;
+    let degree = c.integer("a degree")?;
+    c.word("double_angles")?;
+    let double_angles = c.integer("a number of levels")?;
+    c.word("arcsine")?;
+    let arcsine = c.integer("a degree")?;
+    c.word("ratio_bits")?;
+    let sine = Sine { degree, double_angles, arcsine, ratio_bits: c.float()? };
+    c.word("weight")?;
+    let weight = c.integer("a Hamming weight")?;
+    c.word("log2_failure")?;
+    let log2_failure = c.float()?;
+    c.word("digit_size")?;
+    let digit_size = c.integer("a number of primes")?;
+    c.expect(Token::BraceClose, "the choice ends here")?;
+    let ParametersLiteral { log_n, insecure_toy, .. } = *parameters;
+    Ok(BootstrapChoice {
+        log_n,
+        slots,
+        order,
+        levels,
+        scale_bits,
+        base_bits,
+        eval_bits,
+        boost_bits,
+        coeffs_to_slots,
+        slots_to_coeffs,
+        sine,
+        weight,
+        log2_failure,
+        digit_size,
+        insecure_toy,
+    })
 }
 
 /// `: level 3 count 2 scale squared parts 3`; all of it may be left out, and what is there must be what is inferred.

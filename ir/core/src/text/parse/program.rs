@@ -4,13 +4,13 @@ use super::constants::{Constants, Tables};
 use super::cursor::{Cursor, Parsed};
 use super::layout::output;
 use super::operation::{LEVEL_OPS, SLOT_OPS, program_op};
-use super::parameters::{check_type, parameters};
+use super::parameters::{check_type, scheme};
 use crate::circuit::MapId;
 use crate::entity::EntityVec;
-use crate::leveled::Type;
+use crate::leveled::{Scheme, Type};
 use crate::program::{BabyGiant, Instruction, KeySet, Op, Program, Register};
 use crate::text::token::{Token, at_name};
-use crate::{Level, Origin, Parameters, Rotation};
+use crate::{Level, Origin, Rotation};
 use std::collections::BTreeMap;
 
 /// What may stand in the braces.
@@ -19,7 +19,7 @@ const STATEMENTS: &[&str] = &["input", "map", "plan", "plain", "decompose", "for
 /// The program as it grows.
 struct Reader {
     program: Program,
-    parameters: Parameters,
+    scheme: Scheme,
     constants: Constants,
     /// Plans by map, in any order.
     plans: BTreeMap<MapId, BabyGiant>,
@@ -34,7 +34,7 @@ pub(super) fn program(c: &mut Cursor) -> Parsed<Program> {
     let span = c.span();
     let name = c.network_name()?;
     c.expect(Token::BraceOpen, "the statements stand in braces")?;
-    let mut reader = Reader::new(name, parameters(c)?);
+    let mut reader = Reader::new(name, scheme(c)?);
     while !c.eat(Token::BraceClose) {
         match register(c) {
             Some(register) => reader.instruction(c, register)?,
@@ -54,10 +54,11 @@ fn register(c: &Cursor) -> Option<Register> {
 }
 
 impl Reader {
-    fn new(name: String, parameters: Parameters) -> Self {
+    fn new(name: String, scheme: Scheme) -> Self {
         let program = Program {
             name,
-            parameters: parameters.literal().clone(),
+            parameters: scheme.parameters().literal().clone(),
+            bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
             inputs: Vec::new(),
             instructions: Vec::new(),
             maps: EntityVec::new(),
@@ -66,8 +67,8 @@ impl Reader {
             outputs: Vec::new(),
             keys: KeySet::default(),
         };
-        let constants = Constants::new(parameters.slots());
-        Reader { program, parameters, constants, plans: BTreeMap::new(), live: BTreeMap::new(), keys: None }
+        let constants = Constants::new(scheme.parameters().slots());
+        Reader { program, scheme, constants, plans: BTreeMap::new(), live: BTreeMap::new(), keys: None }
     }
 
     /// The program with a plan for each map, and its keys.
@@ -127,9 +128,9 @@ impl Reader {
         let span = c.span();
         let (op, args) = self.operation(c)?;
         let (args, types): (Vec<Register>, Vec<Type>) = args.into_iter().unzip();
-        let inferred = self.program.infer(op, &types, &self.parameters);
+        let inferred = self.program.infer(op, &types, &self.scheme);
         let ty = inferred.map_err(|e| c.refuse(span, "an operation that fits its arguments", e))?;
-        check_type(c, ty, &self.parameters)?;
+        check_type(c, ty, self.scheme.parameters())?;
         let origin = c.origin()?;
         self.live.insert(destination, ty);
         self.program.instructions.push(Instruction { op, destination, args, ty, origin });
@@ -154,9 +155,9 @@ impl Reader {
     fn in_place(&mut self, c: &mut Cursor, op: Op) -> Parsed<()> {
         let span = c.span();
         let (destination, ty) = self.read(c)?;
-        let fits = self.program.infer(op, &[ty], &self.parameters);
+        let fits = self.program.infer(op, &[ty], &self.scheme);
         fits.map_err(|e| c.refuse(span, "a register that fits the operation", e))?;
-        check_type(c, ty, &self.parameters)?;
+        check_type(c, ty, self.scheme.parameters())?;
         let origin: Origin = c.origin()?;
         if op == Op::Free {
             self.live.remove(&destination);
@@ -196,12 +197,16 @@ impl Reader {
         c.expect(Token::BraceOpen, "the keys stand in braces")?;
         while !c.eat(Token::BraceClose) {
             let span = c.span();
-            let kind = c.keyword("a key or `}`", &["relinearize", "rotate"])?;
-            c.word("level")?;
-            let level = Level(c.integer("a level")?);
+            let kind = c.keyword("a key or `}`", &["relinearize", "rotate", "bootstrap"])?;
+            let mut level = || {
+                c.word("level")?;
+                Ok(Level(c.integer("a level")?))
+            };
             let repeated = match kind {
-                "relinearize" => keys.relinearize.replace(level).is_some(),
+                "bootstrap" => std::mem::replace(&mut keys.bootstrap, true),
+                "relinearize" => keys.relinearize.replace(level()?).is_some(),
                 _ => {
+                    let level = level()?;
                     let rotations = c.list(|c| self.constants.rotation(c))?;
                     rotations.into_iter().filter(|&r| keys.rotations.insert(r, level).is_some()).count() > 0
                 }

@@ -3,19 +3,21 @@
 use super::super::token::{number, word_or_quote};
 use super::constants::{Operand, inputs, maps, operation, outputs, plains};
 use super::{Body, Printer, list, origin};
-use crate::leveled::{Circuit, Op, Type};
+use crate::leveled::{Circuit, Op, Scheme, Type};
 use crate::{Level, Parameters, ParametersLiteral};
+use hec_params::{BootstrapChoice, Order};
 
 impl Body for Circuit {
     fn write(&self, p: &mut Printer) {
         p.outer(format_args!("leveled {} {{", word_or_quote(&self.name)));
-        let checked = parameters(p, &self.parameters);
+        let scheme = self.scheme().ok();
+        parameters(p, &self.parameters, self.bootstrap.as_ref());
         inputs(p, &self.inputs);
         maps(p, &self.maps);
         plains(p, &self.plains);
         for (id, node) in self.nodes.iter() {
             let operation = operation(&self.maps, node.op.name(), &node.args, operand(node.op));
-            let ty = ty(&node.ty, checked.as_ref());
+            let ty = ty(&node.ty, scheme.as_ref().map(Scheme::parameters));
             p.line(format_args!("{id} = {operation} : {ty}{}", origin(&node.origin)));
         }
         outputs(p, &self.outputs);
@@ -23,8 +25,8 @@ impl Body for Circuit {
     }
 }
 
-/// The parameters; returned checked, unless they do not pass.
-pub(super) fn parameters(p: &mut Printer, literal: &ParametersLiteral) -> Option<Parameters> {
+/// The parameters, and the choice of a bootstrap that they follow from.
+pub(super) fn parameters(p: &mut Printer, literal: &ParametersLiteral, choice: Option<&BootstrapChoice>) {
     let checked = Parameters::check(literal.clone()).ok();
     p.line(format_args!("parameters {{"));
     p.line(format_args!("  log_n {}", literal.log_n.0));
@@ -40,7 +42,39 @@ pub(super) fn parameters(p: &mut Printer, literal: &ParametersLiteral) -> Option
         p.line(format_args!("  insecure_toy"));
     }
     p.line(format_args!("}}"));
-    checked
+    if let Some(choice) = choice {
+        bootstrap(p, choice);
+    }
+}
+
+/// What a bootstrap chooses, but for the ring and its security, which are those of the parameters.
+fn bootstrap(p: &mut Printer, c: &BootstrapChoice) {
+    let order = match c.order {
+        Order::CoeffsFirst => "coeffs_first",
+        Order::CoeffsLast => "coeffs_last",
+    };
+    p.line(format_args!("bootstrap {{"));
+    p.line(format_args!("  slots {}", c.slots));
+    p.line(format_args!("  order {order}"));
+    p.line(format_args!("  levels {}", c.levels));
+    for (name, bits) in [
+        ("scale_bits", c.scale_bits),
+        ("base_bits", c.base_bits),
+        ("eval_bits", c.eval_bits),
+        ("boost_bits", c.boost_bits),
+    ] {
+        p.line(format_args!("  {name} {}", number(bits)));
+    }
+    p.line(format_args!("  coeffs_to_slots {}", list(&c.coeffs_to_slots)));
+    p.line(format_args!("  slots_to_coeffs {}", list(&c.slots_to_coeffs)));
+    p.line(format_args!("  degree {}", c.sine.degree));
+    p.line(format_args!("  double_angles {}", c.sine.double_angles));
+    p.line(format_args!("  arcsine {}", c.sine.arcsine));
+    p.line(format_args!("  ratio_bits {}", number(c.sine.ratio_bits)));
+    p.line(format_args!("  weight {}", c.weight));
+    p.line(format_args!("  log2_failure {}", number(c.log2_failure)));
+    p.line(format_args!("  digit_size {}", c.digit_size));
+    p.line(format_args!("}}"));
 }
 
 /// `level 3 count 2 scale squared parts 3`, as much of it as is not the usual. A scale that is neither canonical nor
@@ -68,7 +102,7 @@ fn operand(op: Op) -> Operand {
         Op::Linear(map) => Operand::Map(map),
         Op::AddPlain(plain) | Op::MulPlain(plain) => Operand::Plain(plain),
         Op::Rotate(rotation) => Operand::Number(rotation.0),
-        Op::Adjust(level) => Operand::Number(level.0),
+        Op::Adjust(level) | Op::Bootstrap(level) => Operand::Number(level.0),
         Op::Add | Op::Sub | Op::Negate | Op::Mul | Op::Square | Op::Relinearize | Op::Rescale => Operand::Nothing,
     }
 }

@@ -4,6 +4,7 @@ use super::super::token::{at_name, word_or_quote};
 use super::constants::{Operand, inputs, maps, operation, outputs, plains};
 use super::leveled::{parameters, ty};
 use super::{Body, Printer, Values, origin};
+use crate::leveled::Scheme;
 use crate::program::{BabyGiant, Instruction, KeySet, Op, Program};
 use crate::{Level, Parameters, Rotation, SlotMap};
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use std::collections::BTreeMap;
 impl Body for Program {
     fn write(&self, p: &mut Printer) {
         p.outer(format_args!("program {} {{", word_or_quote(&self.name)));
-        let checked = parameters(p, &self.parameters);
+        let scheme = self.scheme().ok();
+        parameters(p, &self.parameters, self.bootstrap.as_ref());
         inputs(p, &self.inputs);
         maps(p, &self.maps);
         for (id, map) in self.maps.iter() {
@@ -21,7 +23,7 @@ impl Body for Program {
         }
         plains(p, &self.plains);
         for instruction in &self.instructions {
-            let line = self::instruction(self, instruction, checked.as_ref());
+            let line = self::instruction(self, instruction, scheme.as_ref().map(Scheme::parameters));
             p.line(format_args!("{line}{}", origin(&instruction.origin)));
         }
         outputs(p, &self.outputs);
@@ -72,6 +74,9 @@ fn keys(p: &mut Printer, keys: &KeySet) {
         let rotations = p.long_list(rotations);
         p.line(format_args!("  rotate level {level} {rotations}"));
     }
+    if keys.bootstrap {
+        p.line(format_args!("  bootstrap"));
+    }
     p.line(format_args!("}}"));
 }
 
@@ -81,7 +86,7 @@ fn operand(op: Op) -> Operand {
         Op::Linear(map) => Operand::Map(map),
         Op::AddPlain(plain) | Op::MulPlain(plain) => Operand::Plain(plain),
         Op::Rotate(rotation) => Operand::Number(rotation.0),
-        Op::Adjust(level) => Operand::Number(level.0),
+        Op::Adjust(level) | Op::Bootstrap(level) => Operand::Number(level.0),
         _ => Operand::Nothing,
     }
 }

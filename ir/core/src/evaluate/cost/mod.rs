@@ -1,13 +1,17 @@
 //! What a program costs, by layer: predicted seconds, and counts of the operations that make them up.
 
+mod bootstrap;
+
 use super::layers::ByLayer;
 use super::{Evaluator, SimulateError, run_leveled, run_program};
 use crate::circuit::{Input, MapId, PlainId};
 use crate::cost::{CostTable, LinearShape, RingSize};
-use crate::leveled::{self, Op, Type};
+use crate::leveled::{self, Op, Scheme, Type};
 use crate::program::{BabyGiant, Program};
-use crate::{Level, Origin, Parameters, Plain, Rotation, SlotMap};
+use crate::{Level, Origin, Plain, Rotation, SlotMap};
 use serde::{Deserialize, Serialize};
+
+pub use bootstrap::{bootstrap, transforms};
 
 /// Counts of ciphertext operations. A bundle of three ciphertexts counts three times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +37,13 @@ pub struct Counts {
     pub decompositions: usize,
     /// Rescales outside linear maps.
     pub rescales: usize,
+    /// Ciphertexts that are bootstrapped; the other counts hold what that takes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bootstraps: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Counts {
@@ -47,6 +58,7 @@ impl Counts {
         self.key_switches += other.key_switches;
         self.decompositions += other.decompositions;
         self.rescales += other.rescales;
+        self.bootstraps += other.bootstraps;
     }
 }
 
@@ -56,10 +68,13 @@ impl Counts {
 pub struct LayerCost {
     /// The layer, as reports name it.
     pub layer: String,
-    /// The highest level of a value that it reads.
+    /// The highest level of a value that it reads, before its first bootstrap if it has one.
     pub level_in: u32,
     /// The lowest level of a value that it makes.
     pub level_out: u32,
+    /// The highest level to which a bootstrap brings one of its values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrapped_to: Option<u32>,
     /// What it takes.
     pub counts: Counts,
 }
@@ -80,8 +95,8 @@ impl CostReport {
     /// # Errors
     /// When the program is ill-formed.
     pub fn of_program(program: &Program, table: &CostTable) -> Result<Self, SimulateError> {
-        let parameters = Parameters::check(program.parameters.clone())?;
-        let mut cost = Cost::new(&parameters, table);
+        let scheme = program.scheme()?;
+        let mut cost = Cost::new(&scheme, table);
         let inputs = cost.inputs(&program.inputs)?;
         run_program(program, &mut cost, inputs)?;
         Ok(cost.report())
@@ -93,8 +108,8 @@ impl CostReport {
     /// # Errors
     /// When the circuit is ill-formed.
     pub fn of_leveled(circuit: &leveled::Circuit, table: &CostTable) -> Result<Self, SimulateError> {
-        let parameters = Parameters::check(circuit.parameters.clone())?;
-        let mut cost = Cost::new(&parameters, table);
+        let scheme = circuit.scheme()?;
+        let mut cost = Cost::new(&scheme, table);
         let inputs = cost.inputs(&circuit.inputs)?;
         run_leveled(circuit, &mut cost, &inputs)?;
         Ok(cost.report())
@@ -104,6 +119,7 @@ impl CostReport {
 #[derive(Clone, Debug, Default)]
 struct Layer {
     levels: Option<(Level, Level)>,
+    bootstrapped_to: Option<Level>,
     counts: Counts,
 }
 
@@ -119,15 +135,15 @@ pub struct CostValue {
 /// Counts operations and predicts their time.
 #[derive(Debug)]
 pub struct Cost<'a> {
-    parameters: &'a Parameters,
+    scheme: &'a Scheme,
     table: &'a CostTable,
     layers: ByLayer<Layer>,
 }
 
 impl<'a> Cost<'a> {
     /// Nothing counted yet.
-    pub fn new(parameters: &'a Parameters, table: &'a CostTable) -> Self {
-        Cost { parameters, table, layers: ByLayer::new() }
+    pub fn new(scheme: &'a Scheme, table: &'a CostTable) -> Self {
+        Cost { scheme, table, layers: ByLayer::new() }
     }
 
     /// The values of fresh inputs.
@@ -137,7 +153,7 @@ impl<'a> Cost<'a> {
     pub fn inputs(&self, inputs: &[Input]) -> Result<Vec<CostValue>, SimulateError> {
         let fresh = |input: &Input| {
             let count = input.layout.ciphertexts() as u32;
-            let ty = self.layers.infer(Op::Input(0), &[], count, self.parameters)?;
+            let ty = self.layers.infer(Op::Input(0), &[], count, self.scheme)?;
             Ok(CostValue { ty, decomposed: false })
         };
         inputs.iter().map(fresh).collect()
@@ -146,27 +162,30 @@ impl<'a> Cost<'a> {
     /// What was counted.
     pub fn report(self) -> CostReport {
         let mut report = CostReport::default();
-        for (layer, Layer { levels, counts }) in self.layers.into_entries() {
+        for (layer, Layer { levels, bootstrapped_to, counts }) in self.layers.into_entries() {
             // A layer without an operation is an input that is only passed on.
             let Some((high, low)) = levels else { continue };
             report.total.add(&counts);
-            report.layers.push(LayerCost { layer, level_in: high.0, level_out: low.0, counts });
+            let bootstrapped_to = bootstrapped_to.map(|level| level.0);
+            report.layers.push(LayerCost { layer, level_in: high.0, level_out: low.0, bootstrapped_to, counts });
         }
         report
     }
 
     fn ring(&self, level: Level) -> RingSize {
-        RingSize::at(self.parameters, level)
+        RingSize::at(self.scheme.parameters(), level)
     }
 
     /// Count `counts` for an operation from `args` to a result whose type follows from `op`.
     fn step(&mut self, op: Op, args: &[&CostValue], count: u32, counts: Counts) -> Result<CostValue, SimulateError> {
         let types: Vec<Type> = args.iter().map(|v| v.ty).collect();
-        let ty = self.layers.infer(op, &types, count, self.parameters)?;
+        let ty = self.layers.infer(op, &types, count, self.scheme)?;
         if let Some(layer) = self.layers.current() {
             let high = types.iter().map(|t| t.level).max().unwrap_or(ty.level);
             let (top, bottom) = layer.levels.unwrap_or((high, ty.level));
-            layer.levels = Some((top.max(high), bottom.min(ty.level)));
+            // What a layer does after a bootstrap is at levels that it has made itself.
+            let top = if layer.bootstrapped_to.is_some() { top } else { top.max(high) };
+            layer.levels = Some((top, bottom.min(ty.level)));
             layer.counts.add(&counts);
         }
         Ok(CostValue { ty, decomposed: false })
@@ -198,18 +217,18 @@ impl<'a> Cost<'a> {
             ..Counts::default()
         }
     }
+}
 
-    /// The cheapest split r = giant + baby with babies below a power of two.
-    fn split(&self, ring: &RingSize, map: &SlotMap) -> BabyGiant {
-        let rotations = map.rotations();
-        let widths = (0..=map.slots.0.ilog2()).map(|bits| 1u32 << bits);
-        let splits = widths.map(|width| {
-            let parts = |r: &Rotation| (*r, (Rotation(r.0 / width * width), Rotation(r.0 % width)));
-            BabyGiant { split: rotations.iter().map(parts).collect() }
-        });
-        let seconds = |plan: &BabyGiant| self.table.linear_shape(ring, &LinearShape::of(map, plan));
-        splits.min_by(|a, b| seconds(a).total_cmp(&seconds(b))).unwrap_or_default()
-    }
+/// The cheapest split r = giant + baby with babies below a power of two.
+pub fn cheapest_split(table: &CostTable, ring: &RingSize, map: &SlotMap) -> BabyGiant {
+    let rotations = map.rotations();
+    let widths = (0..=map.slots.0.ilog2()).map(|bits| 1u32 << bits);
+    let splits = widths.map(|width| {
+        let parts = |r: &Rotation| (*r, (Rotation(r.0 / width * width), Rotation(r.0 % width)));
+        BabyGiant { split: rotations.iter().map(parts).collect() }
+    });
+    let seconds = |plan: &BabyGiant| table.linear_shape(ring, &LinearShape::of(map, plan));
+    splits.min_by(|a, b| seconds(a).total_cmp(&seconds(b))).unwrap_or_default()
 }
 
 impl Evaluator for Cost<'_> {
@@ -227,7 +246,7 @@ impl Evaluator for Cost<'_> {
         plan: Option<&BabyGiant>,
     ) -> Result<CostValue, SimulateError> {
         let ring = self.ring(x.ty.level);
-        let split = plan.is_none().then(|| self.split(&ring, map));
+        let split = plan.is_none().then(|| cheapest_split(self.table, &ring, map));
         let plan = plan.or(split.as_ref()).expect("split where there is no plan");
         let shape = LinearShape::of(map, plan);
         let (baby_steps, giant_steps) = (shape.inputs * shape.babies, shape.outputs * shape.giants);
@@ -322,6 +341,24 @@ impl Evaluator for Cost<'_> {
         let seconds = count as f64 * (self.table.multiply_plain(&ring) + self.table.rescale(&ring));
         let counts = Counts { seconds, rescales: count, ..Counts::default() };
         self.step(Op::Adjust(level), &[x], x.ty.count, counts)
+    }
+
+    /// A target below the level at which a bootstrap ends takes an adjustment.
+    fn bootstrap(&mut self, x: &CostValue, level: Level) -> Result<CostValue, SimulateError> {
+        let mut counts = Counts::default();
+        if let Some(parameters) = self.scheme.bootstrap() {
+            counts = bootstrap(self.table, parameters, x.ty.count);
+            if level < parameters.output_level() {
+                let ring = self.ring(Level(level.0 + 1));
+                counts.rescales += x.ty.count as usize;
+                counts.seconds +=
+                    f64::from(x.ty.count) * (self.table.multiply_plain(&ring) + self.table.rescale(&ring));
+            }
+        }
+        if let Some(layer) = self.layers.current() {
+            layer.bootstrapped_to = layer.bootstrapped_to.max(Some(level));
+        }
+        self.step(Op::Bootstrap(level), &[x], x.ty.count, counts)
     }
 
     fn decompose(&mut self, x: &mut CostValue) -> Result<(), SimulateError> {
