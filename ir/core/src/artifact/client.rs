@@ -147,7 +147,7 @@ impl ClientFile {
         if self.program_id.len() != 64 || !self.program_id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return refuse("the program's hash is not one".to_owned());
         }
-        let (slots, top) = (scheme.parameters().slots(), scheme.input_level());
+        let (slots, top) = (scheme.slots(), scheme.input_level());
         for (rotation, level) in &self.keys.rotations {
             if rotation.is_zero() || rotation.0 as usize >= slots.0 || *level > top {
                 return refuse(format!("there is no rotation by {rotation} at level {level}"));

@@ -1,6 +1,6 @@
 //! What levels and scales follow from.
 
-use crate::{Level, Parameters, ParametersError, ParametersLiteral};
+use crate::{Level, Parameters, ParametersError, ParametersLiteral, Slots};
 use hec_params::{BootstrapChoice, BootstrapParameters};
 
 /// Checked parameters, and the bootstrap of a program that has one.
@@ -36,6 +36,12 @@ impl Scheme {
     /// The bootstrap, if there is one.
     pub fn bootstrap(&self) -> Option<&BootstrapParameters> {
         self.bootstrap.as_ref()
+    }
+
+    /// The slots of a value: all of the ring, or as many as a bootstrap keeps. These repeat in a ciphertext, so that they
+    /// rotate as if there were no others.
+    pub fn slots(&self) -> Slots {
+        self.bootstrap.as_ref().map_or(self.parameters.slots(), |b| b.choice().slots)
     }
 
     /// The level of a fresh ciphertext: the highest that is the program's. Levels above it are those of a bootstrap.

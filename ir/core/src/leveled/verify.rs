@@ -3,7 +3,7 @@
 use super::{Circuit, Op, Scheme, Type, ValueId};
 use crate::circuit::{Circuit as Slotwise, CircuitError, verify_client};
 use crate::entity::Entity;
-use crate::{ParametersError, Plain, Scale};
+use crate::{ParametersError, Plain, Scale, Slots};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -74,8 +74,9 @@ impl Op {
                 ensure(same, "operands differ in level, scale or count")?;
                 Ok(Type { parts: x.parts.max(y.parts), ..*x })
             }
-            (Op::Rotate(_), [x]) => {
+            (Op::Rotate(r), [x]) => {
                 ensure(x.parts == 2, "the input must be relinearized")?;
+                ensure((r.0 as usize) < scheme.slots().0, "the rotation is not below the number of slots")?;
                 Ok(*x)
             }
             (Op::Relinearize, [x]) => {
@@ -112,7 +113,7 @@ impl Circuit {
     /// The first reason found.
     pub fn verify(&self) -> Result<(), LeveledError> {
         let scheme = self.scheme()?;
-        self.without_nodes().verify()?;
+        self.without_nodes(scheme.slots()).verify()?;
         let mut seen = BTreeSet::new();
         for (value, node) in self.nodes.iter() {
             let fail = |reason: String| LeveledError::Type { value, op: node.op.name(), reason };
@@ -134,7 +135,7 @@ impl Circuit {
                 |reason: &str| LeveledError::Type { value: output.value, op: "output", reason: reason.to_owned() };
             let node = self.nodes.get(output.value).ok_or_else(|| fail("not defined"))?;
             output.layout.verify().map_err(|e| fail(&e.to_string()))?;
-            let fits = output.layout.slots == scheme.parameters().slots()
+            let fits = output.layout.slots == scheme.slots()
                 && output.layout.ciphertexts() as u32 <= node.ty.count
                 && node.ty.parts == 2;
             if !fits {
@@ -175,16 +176,13 @@ impl Circuit {
                 Plain::Scalar(_) => Ok(first),
                 Plain::Slots(vectors) => same(vectors.len() as u32),
             },
-            Op::Rotate(r) if r.0 as usize >= self.parameters.log_n.slots().0 => {
-                Err("the rotation is not below the number of slots".to_owned())
-            }
             _ => Ok(first),
         }
     }
 
     /// Constants and inputs alone, as a slot circuit, to check them by the same rules.
-    fn without_nodes(&self) -> Slotwise {
-        let mut slotwise = Slotwise::new(self.name.clone(), self.parameters.log_n.slots());
+    fn without_nodes(&self, slots: Slots) -> Slotwise {
+        let mut slotwise = Slotwise::new(self.name.clone(), slots);
         slotwise.inputs = self.inputs.clone();
         slotwise.maps = self.maps.clone();
         slotwise.plains = self.plains.clone();

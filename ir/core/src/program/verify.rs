@@ -4,7 +4,7 @@ use super::{Instruction, KeySet, Op, Program, Register};
 use crate::circuit::{Circuit as Slotwise, CircuitError, MapId, verify_client};
 use crate::entity::Entity;
 use crate::leveled::{self, Scheme, Type};
-use crate::{Level, ParametersError, Plain, Rotation};
+use crate::{Level, ParametersError, Plain, Rotation, Slots};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a program is ill-formed.
@@ -63,8 +63,8 @@ impl Program {
     /// The first reason found.
     pub fn verify(&self) -> Result<(), ProgramError> {
         let scheme = self.scheme()?;
-        self.constants_alone().verify()?;
-        self.verify_plans()?;
+        self.constants_alone(scheme.slots()).verify()?;
+        self.verify_plans(scheme.slots())?;
         let mut live: BTreeMap<Register, Type> = BTreeMap::new();
         let mut loaded = BTreeSet::new();
         for (index, instruction) in self.instructions.iter().enumerate() {
@@ -83,7 +83,7 @@ impl Program {
             let fail = |reason: &str| ProgramError::Output { name: output.name.clone(), reason: reason.to_owned() };
             let ty = live.get(&output.value).ok_or_else(|| fail("its register is empty at the end"))?;
             output.layout.verify().map_err(|e| fail(&e.to_string()))?;
-            if output.layout.slots != scheme.parameters().slots()
+            if output.layout.slots != scheme.slots()
                 || output.layout.ciphertexts() as u32 > ty.count
                 || ty.parts != 2
             {
@@ -95,11 +95,11 @@ impl Program {
     }
 
     /// Check that every rotation of a map is the sum of its giant and its baby step.
-    fn verify_plans(&self) -> Result<(), ProgramError> {
+    fn verify_plans(&self, slots: Slots) -> Result<(), ProgramError> {
         if self.plans.len() != self.maps.len() {
             return Err(ProgramError::Plans { plans: self.plans.len(), maps: self.maps.len() });
         }
-        let n = self.parameters.log_n.slots().0 as u64;
+        let n = slots.0 as u64;
         for (id, map) in self.maps.iter() {
             let split = &self.plans[id].split;
             let adds_up = split.iter().all(|(r, (giant, baby))| {
@@ -177,16 +177,13 @@ impl Program {
                 }
                 _ => Ok(first),
             },
-            Op::Rotate(r) if r.0 as usize >= self.parameters.log_n.slots().0 => {
-                Err("the rotation is not below the number of slots".to_owned())
-            }
             _ => Ok(first),
         }
     }
 
     /// Constants and inputs alone, as a slot circuit, to check them by the same rules.
-    fn constants_alone(&self) -> Slotwise {
-        let mut slotwise = Slotwise::new(self.name.clone(), self.parameters.log_n.slots());
+    fn constants_alone(&self, slots: Slots) -> Slotwise {
+        let mut slotwise = Slotwise::new(self.name.clone(), slots);
         slotwise.inputs = self.inputs.clone();
         slotwise.maps = self.maps.clone();
         slotwise.plains = self.plains.clone();

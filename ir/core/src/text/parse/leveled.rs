@@ -46,7 +46,7 @@ impl Reader {
             plains: EntityVec::new(),
             outputs: Vec::new(),
         };
-        let constants = Constants::new(scheme.parameters().slots());
+        let constants = Constants::new(scheme.slots());
         Reader { circuit, scheme, constants, values: Symbols::new("value") }
     }
 

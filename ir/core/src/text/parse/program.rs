@@ -67,7 +67,7 @@ impl Reader {
             outputs: Vec::new(),
             keys: KeySet::default(),
         };
-        let constants = Constants::new(scheme.parameters().slots());
+        let constants = Constants::new(scheme.slots());
         Reader { program, scheme, constants, plans: BTreeMap::new(), live: BTreeMap::new(), keys: None }
     }
 
