@@ -337,7 +337,7 @@ fn leveled_op(tape: &mut Tape, c: &circuit::Circuit) -> leveled::Op {
 fn leveled(words: &[u32]) -> leveled::Circuit {
     let tape = &mut Tape { words: words.iter() };
     let scheme = scheme(tape);
-    let slots = scheme.parameters().slots();
+    let slots = scheme.slots();
     let c = constants(tape, slots);
     let mut leveled = leveled::Circuit {
         name: c.name.clone(),
@@ -406,7 +406,7 @@ fn program(words: &[u32]) -> program::Program {
     use program::{Instruction, KeySet, Op, Program, Register};
     let tape = &mut Tape { words: words.iter() };
     let scheme = scheme(tape);
-    let slots = scheme.parameters().slots();
+    let slots = scheme.slots();
     let c = constants(tape, slots);
     let plans = c.maps.values().map(|map| plan(tape, map)).collect();
     let mut program = Program {
