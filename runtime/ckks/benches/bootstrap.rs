@@ -97,15 +97,10 @@ fn run(name: &str, literal: &BootstrapLiteral, threads: &[usize], runs: usize, c
     let rng = &mut ChaCha20Rng::seed_from_u64(1);
     let secret = SecretKey::generate(&context, rng);
     let mut request = KeyRequest::default();
-    bootstrapper.request_keys(&mut request);
-    let evaluation = Arc::new(EvaluationKeys::generate(&context, &secret, &request, rng)?);
-    let keys = bootstrapper.encapsulate(&secret, rng)?;
-    println!(
-        "  {} rotation keys, {:.2} GiB of keys",
-        request.rotations.len(),
-        gib(evaluation.bytes(&context) + keys.bytes(&context))
-    );
-    let evaluator = Evaluator::new(&context, &evaluation)?;
+    request.bootstrap(&parameters);
+    let keys = Arc::new(EvaluationKeys::generate(&context, &secret, &request, rng)?);
+    println!("  {} rotation keys, {:.2} GiB of keys", request.rotations.len(), gib(keys.bytes(&context)));
+    let evaluator = Evaluator::new(&context, &keys)?;
     let encoder = Encoder::new(&context);
     let level = parameters.input_level();
     let mut uniform = || f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0;
@@ -131,7 +126,7 @@ fn run(name: &str, literal: &BootstrapLiteral, threads: &[usize], runs: usize, c
             let mut out = None;
             for _ in 0..runs {
                 let (start, before) = (Instant::now(), cpu());
-                let result = pool.install(|| bootstrapper.bootstrap(&evaluator, &keys, input, kind))?;
+                let result = pool.install(|| bootstrapper.bootstrap(&evaluator, input, kind))?;
                 best = best.min(start.elapsed().as_secs_f64());
                 least = least.min(cpu() - before);
                 out = Some(result);
@@ -146,7 +141,7 @@ fn run(name: &str, literal: &BootstrapLiteral, threads: &[usize], runs: usize, c
     }
     let mut a = real;
     for i in 1..=chain {
-        a = bootstrapper.bootstrap(&evaluator, &keys, &a, Content::Real)?;
+        a = bootstrapper.bootstrap(&evaluator, &a, Content::Real)?;
         if i <= 20 || i % 100 == 0 {
             let walk = error.noise * (i as f64).sqrt();
             println!("  after {i} bootstraps: {}, random walk 2^{:.1}", precision(&a)?, walk.log2());

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use hec_arith::{Automorphism, conjugation_galois_element, galois_element_for_rotation};
-use hec_params::{Level, Rotation};
+use hec_params::{BootstrapParameters, Level, Rotation};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+use crate::bootstrap::EncapsulationKeys;
 use crate::limb::Limb;
 use crate::poly::{Poly, SecretPoly};
 use crate::random::new_seed;
@@ -25,6 +26,8 @@ pub struct KeyRequest {
     pub rotations: BTreeMap<Rotation, Level>,
     /// For conjugation.
     pub conjugate: Option<Level>,
+    /// For the raise of this bootstrap.
+    pub encapsulate: Option<BootstrapParameters>,
 }
 
 impl KeyRequest {
@@ -36,7 +39,14 @@ impl KeyRequest {
         }
     }
 
-    fn names(&self) -> impl Iterator<Item = (KeyName, Level)> {
+    /// What is asked for, and up to which level.
+    pub fn names(&self) -> impl Iterator<Item = (KeyName, Level)> {
+        let encapsulate = self.encapsulate.iter().map(|parameters| (KeyName::Encapsulate, parameters.raised_level()));
+        self.switches().chain(encapsulate)
+    }
+
+    /// The keys of one switch each.
+    fn switches(&self) -> impl Iterator<Item = (KeyName, Level)> {
         let rotations = self.rotations.iter().filter(|(r, _)| !r.is_zero());
         let relinearize = self.relinearize.map(|level| (KeyName::Relinearize, level));
         let conjugate = self.conjugate.map(|level| (KeyName::Conjugate, level));
@@ -53,6 +63,8 @@ pub enum KeyName {
     Conjugate,
     /// Rotation of the slots to the left.
     Rotate(Rotation),
+    /// To a sparse secret at the lowest modulus and back at the highest, for the raise of a bootstrap.
+    Encapsulate,
 }
 
 impl fmt::Display for KeyName {
@@ -61,6 +73,7 @@ impl fmt::Display for KeyName {
             KeyName::Relinearize => write!(f, "relinearization"),
             KeyName::Conjugate => write!(f, "conjugation"),
             KeyName::Rotate(rotation) => write!(f, "rotation by {rotation}"),
+            KeyName::Encapsulate => write!(f, "encapsulation in a sparse secret"),
         }
     }
 }
@@ -71,6 +84,7 @@ pub struct EvaluationKeys {
     id: KeyId,
     fingerprint: [u8; 32],
     keys: BTreeMap<KeyName, EvaluationKey>,
+    encapsulation: Option<EncapsulationKeys>,
 }
 
 /// A switching key, and for rotations and conjugation the automorphism φ that goes with it.
@@ -108,7 +122,8 @@ impl EvaluationKeys {
             return Err(CkksError::WrongParameters);
         }
         // One seed a key, drawn in order: the result does not depend on the number of threads.
-        let tasks: Vec<_> = request.names().map(|(name, level)| (name, level, Zeroizing::new(new_seed(rng)))).collect();
+        let tasks: Vec<_> =
+            request.switches().map(|(name, level)| (name, level, Zeroizing::new(new_seed(rng)))).collect();
         let secret_poly = secret_power(context, secret, 1);
         let square = secret_power(context, secret, 2);
         let generate = |(name, level, seed): &(KeyName, Level, Zeroizing<[u8; 32]>)| {
@@ -125,18 +140,21 @@ impl EvaluationKeys {
             Ok((*name, EvaluationKey { switching, automorphism }))
         };
         let keys = tasks.par_iter().map(generate).collect::<Result<_, CkksError>>()?;
-        Ok(EvaluationKeys { id: secret.id(), fingerprint: context.fingerprint(), keys })
+        let encapsulate = |parameters| EncapsulationKeys::generate(context, secret, parameters, rng);
+        let encapsulation = request.encapsulate.as_ref().map(encapsulate).transpose()?;
+        Ok(EvaluationKeys { id: secret.id(), fingerprint: context.fingerprint(), keys, encapsulation })
     }
 
     pub(crate) fn from_parts(
         context: &Context,
         id: KeyId,
         switching: Vec<(KeyName, SwitchingKey)>,
+        encapsulation: Option<EncapsulationKeys>,
     ) -> Result<Self, CkksError> {
         let with_automorphism =
             |(name, switching)| Ok((name, EvaluationKey { switching, automorphism: automorphism(context, name)? }));
         let keys = switching.into_iter().map(with_automorphism).collect::<Result<_, CkksError>>()?;
-        Ok(EvaluationKeys { id, fingerprint: context.fingerprint(), keys })
+        Ok(EvaluationKeys { id, fingerprint: context.fingerprint(), keys, encapsulation })
     }
 
     /// The secret key that they belong to.
@@ -146,12 +164,14 @@ impl EvaluationKeys {
 
     /// What there are keys for, and up to which level.
     pub fn names(&self) -> impl Iterator<Item = (KeyName, Level)> {
-        self.keys.iter().map(|(&name, key)| (name, key.switching.level()))
+        let encapsulate = self.encapsulation.iter().map(|keys| (KeyName::Encapsulate, keys.switches().1.level()));
+        self.keys.iter().map(|(&name, key)| (name, key.switching.level())).chain(encapsulate)
     }
 
     /// Bytes in memory.
     pub fn bytes(&self, context: &Context) -> usize {
-        self.keys.values().map(|key| key.switching.bytes(context)).sum()
+        let switches: usize = self.keys.values().map(|key| key.switching.bytes(context)).sum();
+        switches + self.encapsulation.as_ref().map_or(0, |keys| keys.bytes(context))
     }
 
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
@@ -160,6 +180,10 @@ impl EvaluationKeys {
 
     pub(crate) fn switching_keys(&self) -> impl Iterator<Item = (KeyName, &SwitchingKey)> {
         self.keys.iter().map(|(&name, key)| (name, &key.switching))
+    }
+
+    pub(crate) fn encapsulation(&self) -> Option<&EncapsulationKeys> {
+        self.encapsulation.as_ref()
     }
 
     /// The key for `name`, if it reaches `level`.
@@ -173,7 +197,7 @@ impl EvaluationKeys {
 fn automorphism(context: &Context, name: KeyName) -> Result<Option<Automorphism>, CkksError> {
     let log_n = context.parameters().log_n();
     let element = match name {
-        KeyName::Relinearize => return Ok(None),
+        KeyName::Relinearize | KeyName::Encapsulate => return Ok(None),
         KeyName::Conjugate => conjugation_galois_element(log_n),
         KeyName::Rotate(rotation) => {
             let slots = context.parameters().slots().0;

@@ -82,7 +82,7 @@ mod switch;
 mod switching;
 mod transform;
 
-pub use bootstrap::{Bootstrapper, Content, EncapsulationKeys};
+pub use bootstrap::{BootstrapMemory, Bootstrapper, Content};
 pub use ciphertext::Ciphertext;
 pub use context::Context;
 pub use diagonal::{Diagonal, DiagonalValues, Diagonals, EncodedDiagonals};

@@ -16,6 +16,16 @@ const LINE: usize = 64;
 pub(crate) struct Pool {
     n: usize,
     free: Mutex<Vec<Vec<f64>>>,
+    #[cfg(test)]
+    taken: Taken,
+}
+
+/// Buffers in use, and the most that were since the last measurement.
+#[cfg(test)]
+#[derive(Debug, Default)]
+struct Taken {
+    now: std::sync::atomic::AtomicUsize,
+    most: std::sync::atomic::AtomicUsize,
 }
 
 /// A buffer of N residues; goes back to its pool when dropped.
@@ -30,7 +40,19 @@ pub(crate) struct Limb {
 
 impl Pool {
     pub fn new(n: usize) -> Arc<Pool> {
-        Arc::new(Pool { n, free: Mutex::default() })
+        Arc::new(Pool {
+            n,
+            free: Mutex::default(),
+            #[cfg(test)]
+            taken: Taken::default(),
+        })
+    }
+
+    /// The most buffers in use since the last call.
+    #[cfg(test)]
+    pub fn measure(&self) -> usize {
+        use std::sync::atomic::Ordering::SeqCst;
+        self.taken.most.swap(self.taken.now.load(SeqCst), SeqCst)
     }
 
     pub fn zero(self: &Arc<Self>) -> Limb {
@@ -52,12 +74,20 @@ impl Pool {
         let slack = LINE / size_of::<f64>() - 1;
         let buffer = recycled.unwrap_or_else(|| vec![0.0; self.n + slack]);
         let start = buffer.as_ptr().align_offset(LINE).min(slack);
+        #[cfg(test)]
+        {
+            use std::sync::atomic::Ordering::SeqCst;
+            let now = self.taken.now.fetch_add(1, SeqCst) + 1;
+            self.taken.most.fetch_max(now, SeqCst);
+        }
         Limb { buffer, residues: start..start + self.n, pool: Arc::clone(self) }
     }
 }
 
 impl Drop for Limb {
     fn drop(&mut self) {
+        #[cfg(test)]
+        self.pool.taken.now.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
         let buffer = std::mem::take(&mut self.buffer);
         let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
         if (free.len() + 1) * size_of_val(&buffer[..]) <= KEPT_BYTES {

@@ -1,39 +1,18 @@
 //! Bootstrapping at small rings.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use std::sync::Arc;
 
+use common::toy_bootstrap as toy;
 use hec_ckks::{
-    Bootstrapper, Ciphertext, Complex, Content, Context, EncapsulationKeys, Encoder, EvaluationKeys, Evaluator,
+    Bootstrapper, Ciphertext, CkksError, Complex, Content, Context, Encoder, EvaluationKeys, Evaluator, KeyName,
     KeyRequest, PrecisionStats, SecretKey,
 };
-use hec_params::{BootstrapChoice, BootstrapParameters, Depth, Level, LogN, Order, Sine, Slots};
+use hec_params::{BootstrapChoice, BootstrapParameters, Depth, Level, Order, Sine};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-
-fn toy(log_n: u32, log_slots: u32, order: Order) -> BootstrapChoice {
-    let radices = |most: u32| {
-        let count = most.min(log_slots);
-        (0..count).map(|i| log_slots / count + u32::from(i < log_slots % count)).collect()
-    };
-    BootstrapChoice {
-        log_n: LogN(log_n),
-        slots: Slots(1 << log_slots),
-        order,
-        levels: Depth(2),
-        scale_bits: 40.0,
-        base_bits: 49.8,
-        eval_bits: 49.8,
-        boost_bits: 0.0,
-        coeffs_to_slots: radices(3),
-        slots_to_coeffs: radices(2),
-        sine: Sine { degree: 30, double_angles: 3, arcsine: 3, ratio_bits: 9.0 },
-        weight: 32,
-        log2_failure: -100.0,
-        digit_size: 4,
-        insecure_toy: true,
-    }
-}
 
 struct Party {
     context: Arc<Context>,
@@ -41,7 +20,6 @@ struct Party {
     secret: SecretKey,
     bootstrapper: Bootstrapper,
     evaluator: Evaluator,
-    keys: EncapsulationKeys,
     rng: ChaCha20Rng,
 }
 
@@ -57,12 +35,20 @@ fn party_with(parameters: BootstrapParameters, secret: Option<&SecretKey>) -> Pa
         None => SecretKey::generate(&context, &mut rng),
         Some(secret) => secret.in_context(&context).unwrap(),
     };
+    let evaluator = evaluator(&context, &secret, |request| request.bootstrap(&parameters), &mut rng);
+    Party { encoder: Encoder::new(&context), context, secret, bootstrapper, evaluator, rng }
+}
+
+fn evaluator(
+    context: &Arc<Context>,
+    secret: &SecretKey,
+    ask: impl FnOnce(&mut KeyRequest),
+    rng: &mut ChaCha20Rng,
+) -> Evaluator {
     let mut request = KeyRequest::default();
-    bootstrapper.request_keys(&mut request);
-    let evaluation = Arc::new(EvaluationKeys::generate(&context, &secret, &request, &mut rng).unwrap());
-    let keys = bootstrapper.encapsulate(&secret, &mut rng).unwrap();
-    let evaluator = Evaluator::new(&context, &evaluation).unwrap();
-    Party { encoder: Encoder::new(&context), context, secret, bootstrapper, evaluator, keys, rng }
+    ask(&mut request);
+    let keys = EvaluationKeys::generate(context, secret, &request, rng).unwrap();
+    Evaluator::new(context, &Arc::new(keys)).unwrap()
 }
 
 impl Party {
@@ -93,7 +79,7 @@ fn check(choice: BootstrapChoice) {
     let level = p.bootstrapper.parameters().input_level();
     let output = p.bootstrapper.parameters().output_level();
     let a = p.encrypt(&values, level);
-    let fresh = p.bootstrapper.bootstrap(&p.evaluator, &p.keys, &a, Content::Complex).unwrap();
+    let fresh = p.bootstrapper.bootstrap(&p.evaluator, &a, Content::Complex).unwrap();
     assert_eq!((fresh.level(), fresh.scale()), (output, p.context.scale(output).unwrap()));
     let predicted = p.bootstrapper.parameters().error().noise.log2();
     let (re, im) = p.decrypt(&fresh);
@@ -138,7 +124,7 @@ fn many_bootstraps_walk_at_random() {
     let mut a = p.encrypt(&values, p.bootstrapper.parameters().input_level());
     let step = p.bootstrapper.parameters().error().noise;
     for i in 1..=100 {
-        a = p.bootstrapper.bootstrap(&p.evaluator, &p.keys, &a, Content::Real).unwrap();
+        a = p.bootstrapper.bootstrap(&p.evaluator, &a, Content::Real).unwrap();
         let stats = PrecisionStats::of(&p.decrypt(&a).0, &expected);
         let walk = (step * f64::from(i).sqrt()).log2();
         assert!(stats.log2_std < walk + 1.0 && stats.log2_max < walk + 4.0, "{i}: {stats}, walk {walk}");
@@ -156,7 +142,7 @@ fn imaginary_drift_is_removed() {
         let mut p = party(toy(10, 9, order));
         let values = reals(&mut p);
         let a = p.encrypt(&values, p.bootstrapper.parameters().input_level());
-        let fresh = p.bootstrapper.bootstrap(&p.evaluator, &p.keys, &a, Content::Real).unwrap();
+        let fresh = p.bootstrapper.bootstrap(&p.evaluator, &a, Content::Real).unwrap();
         let (re, im) = p.decrypt(&fresh);
         let expected: Vec<f64> = values.iter().map(|z| z.re).collect();
         let (stats, drift) = (PrecisionStats::of(&re, &expected), PrecisionStats::of(&im, &vec![0.0; im.len()]));
@@ -173,7 +159,7 @@ fn two_real_ciphertexts_in_one() {
         let real = |p: &mut Party| -> Vec<Complex> { (0..512).map(|_| Complex { re: p.random(), im: 0.0 }).collect() };
         let values = [real(&mut p), real(&mut p)];
         let a = [p.encrypt(&values[0], level), p.encrypt(&values[1], level)];
-        let fresh = p.bootstrapper.bootstrap_pair(&p.evaluator, &p.keys, [&a[0], &a[1]]).unwrap();
+        let fresh = p.bootstrapper.bootstrap_pair(&p.evaluator, [&a[0], &a[1]]).unwrap();
         for (fresh, values) in fresh.iter().zip(&values) {
             let expected: Vec<f64> = values.iter().map(|z| z.re).collect();
             let stats = PrecisionStats::of(&p.decrypt(fresh).0, &expected);
@@ -194,8 +180,8 @@ fn two_iterations_double_the_precision() {
     let level = p.bootstrapper.parameters().input_level();
     let values: Vec<Complex> = (0..512).map(|_| Complex { re: p.random(), im: 0.0 }).collect();
     let a = p.encrypt(&values, level);
-    let once = p.bootstrapper.bootstrap(&p.evaluator, &p.keys, &a, Content::Real).unwrap();
-    let twice = p.bootstrapper.bootstrap_twice(&p.evaluator, &p.keys, &a, Content::Real, 16).unwrap();
+    let once = p.bootstrapper.bootstrap(&p.evaluator, &a, Content::Real).unwrap();
+    let twice = p.bootstrapper.bootstrap_twice(&p.evaluator, &a, Content::Real, 16).unwrap();
     let expected: Vec<f64> = values.iter().map(|z| z.re).collect();
     let stats = [once, twice].map(|a| PrecisionStats::of(&p.decrypt(&a).0, &expected));
     println!("{} / {}", stats[0], stats[1]);
@@ -214,7 +200,7 @@ fn bootstraps_to_a_lower_level() {
         let values: Vec<Complex> = (0..256).map(|_| Complex { re: p.random(), im: 0.0 }).collect();
         let a = p.encrypt(&values, parameters.input_level());
         let a = a.into_context(&p.context, &short.context).unwrap();
-        let fresh = short.bootstrapper.bootstrap(&short.evaluator, &short.keys, &a, Content::Real).unwrap();
+        let fresh = short.bootstrapper.bootstrap(&short.evaluator, &a, Content::Real).unwrap();
         let fresh = fresh.into_context(&short.context, &p.context).unwrap();
         assert_eq!(fresh.level(), Level(parameters.input_level().0 + 1));
         let square = p.evaluator.relinearize_rescale(&p.evaluator.square(&fresh).unwrap()).unwrap();
@@ -232,16 +218,24 @@ fn refuses_what_does_not_belong_together() {
     let values = vec![Complex { re: 0.5, im: 0.0 }; 128];
     let level = p.bootstrapper.parameters().input_level();
     let low = p.encrypt(&values, Level(0));
-    assert!(p.bootstrapper.bootstrap(&p.evaluator, &p.keys, &low, Content::Real).is_err(), "below the input level");
+    assert!(p.bootstrapper.bootstrap(&p.evaluator, &low, Content::Real).is_err(), "below the input level");
     let other = party_with(BootstrapParameters::check(toy(9, 8, Order::CoeffsFirst)).unwrap(), None);
     let a = p.encrypt(&values, level);
-    assert!(p.bootstrapper.bootstrap(&other.evaluator, &p.keys, &a, Content::Real).is_err(), "other parameters");
+    assert!(p.bootstrapper.bootstrap(&other.evaluator, &a, Content::Real).is_err(), "other parameters");
+    let parameters = p.bootstrapper.parameters();
     let stranger = SecretKey::generate(&p.context, &mut p.rng);
-    let keys = p.bootstrapper.encapsulate(&stranger, &mut p.rng).unwrap();
-    assert!(matches!(
-        p.bootstrapper.bootstrap(&p.evaluator, &keys, &a, Content::Real),
-        Err(hec_ckks::CkksError::WrongKey)
-    ));
-    assert!(p.bootstrapper.encapsulate(&other.secret, &mut p.rng).is_err(), "a secret of other parameters");
+    let strange = evaluator(&p.context, &stranger, |request| request.bootstrap(parameters), &mut p.rng);
+    let refused = p.bootstrapper.bootstrap(&strange, &a, Content::Real);
+    assert!(matches!(refused, Err(CkksError::WrongKey)));
+    let without = |request: &mut KeyRequest| {
+        request.bootstrap(parameters);
+        request.encapsulate = None;
+    };
+    let without = evaluator(&p.context, &p.secret, without, &mut p.rng);
+    let refused = p.bootstrapper.bootstrap(&without, &a, Content::Real);
+    assert!(matches!(refused, Err(CkksError::MissingKey { name: KeyName::Encapsulate })));
+    let mut request = KeyRequest::default();
+    request.bootstrap(other.bootstrapper.parameters());
+    assert!(EvaluationKeys::generate(&p.context, &p.secret, &request, &mut p.rng).is_err(), "of other parameters");
     assert!(Bootstrapper::new(&p.context, other.bootstrapper.parameters()).is_err());
 }

@@ -3,12 +3,12 @@
 
 mod common;
 
-use common::{Party, parameters, party, toy};
+use common::{Party, parameters, party, toy, toy_bootstrap};
 use hec_ckks::{
-    Ciphertext, CkksError, Context, EvaluationKeys, Evaluator, FileError, FileInfo, FileKind, KeyName, SecretKey,
-    SeededCiphertext, Stored,
+    Bootstrapper, Ciphertext, CkksError, Content, Context, Encoder, EvaluationKeys, Evaluator, FileError, FileInfo,
+    FileKind, KeyName, KeyRequest, PrecisionStats, SecretKey, SeededCiphertext, Stored, os_rng,
 };
-use hec_params::{Level, Rotation};
+use hec_params::{BootstrapParameters, Level, Order, Rotation};
 use rand_core::RngCore;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn request(p: &mut Party, x: &[f64]) -> Vec<SeededCiphertext> {
 }
 
 fn keys(p: &mut Party) -> EvaluationKeys {
-    let mut request = hec_ckks::KeyRequest { relinearize: Some(Level(1)), ..Default::default() };
+    let mut request = KeyRequest { relinearize: Some(Level(1)), ..Default::default() };
     request.rotation(Rotation(1), p.top());
     EvaluationKeys::generate(&p.context, &p.secret, &request, &mut p.rng).unwrap()
 }
@@ -96,9 +96,9 @@ fn positions(length: usize) -> impl Iterator<Item = usize> {
     (0..length.min(400)).chain((400..length).step_by(length / 60 + 1)).chain(length.saturating_sub(40)..length)
 }
 
-fn damage<T: Stored>(p: &Party, value: &T) {
-    let bytes = value.to_bytes(&p.context, &PROGRAM).unwrap();
-    let read = |bytes: &[u8]| T::from_bytes(&p.context, &PROGRAM, bytes).map(|_| ());
+fn damage<T: Stored>(context: &Context, value: &T) {
+    let bytes = value.to_bytes(context, &PROGRAM).unwrap();
+    let read = |bytes: &[u8]| T::from_bytes(context, &PROGRAM, bytes).map(|_| ());
     read(&bytes).unwrap();
     for at in positions(bytes.len()) {
         let is_file_error = |result: Result<(), CkksError>| matches!(result, Err(CkksError::File(_)));
@@ -121,13 +121,42 @@ fn damage<T: Stored>(p: &Party, value: &T) {
 fn damaged_files_are_refused() {
     let mut p = small();
     let x = p.random();
-    damage(&p, &p.secret);
+    damage(&p.context, &p.secret);
     let keys = keys(&mut p);
-    damage(&p, &keys);
+    damage(&p.context, &keys);
     let request = request(&mut p, &x);
-    damage(&p, &request);
+    damage(&p.context, &request);
     let response: Vec<Ciphertext> = request.into_iter().map(|c| c.expand(&p.context).unwrap()).collect();
-    damage(&p, &response);
+    damage(&p.context, &response);
+}
+
+/// The switch to the sparse secret lives in another ring than all other keys of the file.
+#[test]
+fn keys_of_a_bootstrap_are_one_file() {
+    let parameters = BootstrapParameters::check(toy_bootstrap(6, 5, Order::CoeffsFirst)).unwrap();
+    let context = Context::new(parameters.parameters().clone()).unwrap();
+    let rng = &mut os_rng().unwrap();
+    let secret = SecretKey::generate(&context, rng);
+    let mut request = KeyRequest::default();
+    request.bootstrap(&parameters);
+    let keys = EvaluationKeys::generate(&context, &secret, &request, rng).unwrap();
+    assert!(keys.names().eq(request.names().collect::<std::collections::BTreeMap<_, _>>()));
+    let bytes = keys.to_bytes(&context, &PROGRAM).unwrap();
+    let loaded = EvaluationKeys::from_bytes(&context, &PROGRAM, &bytes).unwrap();
+    assert_eq!(loaded.to_bytes(&context, &PROGRAM).unwrap(), bytes);
+    assert_eq!((loaded.bytes(&context), loaded.id()), (keys.bytes(&context), secret.id()));
+
+    let (encoder, level) = (Encoder::new(&context), parameters.input_level());
+    let x: Vec<f64> = (0..32).map(|i| f64::from(i) / 16.0 - 1.0).collect();
+    let plaintext = encoder.encode(&x, level, context.scale(level).unwrap()).unwrap();
+    let a = secret.encrypt(&context, &plaintext, rng).unwrap().expand(&context).unwrap();
+    let server = Evaluator::new(&context, &Arc::new(loaded)).unwrap();
+    let fresh = Bootstrapper::new(&context, &parameters).unwrap().bootstrap(&server, &a, Content::Real).unwrap();
+    let slots = encoder.decode(&secret.decrypt(&context, &fresh).unwrap()).unwrap();
+    assert!(PrecisionStats::of(&slots, &x).log2_max < -16.0);
+
+    request.rotations.retain(|rotation, _| rotation.0 == 1);
+    damage(&context, &EvaluationKeys::generate(&context, &secret, &request, rng).unwrap());
 }
 
 #[test]

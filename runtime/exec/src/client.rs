@@ -1,12 +1,14 @@
 //! The client: makes keys, encrypts, decrypts. The only party that holds the secret key.
 
 use crate::RunError;
+use crate::keys::key_request;
+use crate::periodic::repeated;
 use hec_ckks::{
     Ciphertext, CkksError, Context, Encoder, EvaluationKeys, KeyRequest, ProgramId, SecretKey, SeededCiphertext, os_rng,
 };
 use hec_ir::artifact::{ClientFile, ClientOutput};
 use hec_ir::circuit::Input;
-use hec_ir::program::KeySet;
+use hec_ir::leveled::Scheme;
 use hec_ir::tensor::Tensor;
 use hec_ir::{Parameters, ParametersLiteral};
 use std::path::Path;
@@ -27,6 +29,7 @@ pub struct Decryption {
 #[derive(Debug)]
 pub struct Client {
     file: ClientFile,
+    scheme: Scheme,
     program: ProgramId,
     context: Arc<Context>,
     encoder: Encoder,
@@ -59,13 +62,24 @@ impl Client {
             return Err(CkksError::WrongParameters.into());
         }
         file.verify()?;
+        let scheme = file.scheme().map_err(|e| RunError::Program(e.to_string()))?;
         let program = program_id(&file.program_id)?;
-        Ok(Client { file, program, context: Arc::clone(context), encoder: Encoder::new(context) })
+        Ok(Client { file, scheme, program, context: Arc::clone(context), encoder: Encoder::new(context) })
     }
 
     /// What is known of the program.
     pub fn file(&self) -> &ClientFile {
         &self.file
+    }
+
+    /// The parameters, and the bootstrap if the program has one.
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The evaluation keys that the program needs.
+    pub fn key_request(&self) -> KeyRequest {
+        key_request(&self.file.keys, &self.scheme)
     }
 
     /// The compiled program that keys, requests and responses belong to.
@@ -84,10 +98,8 @@ impl Client {
     /// No randomness; keys that the parameters do not have.
     pub fn keygen(&self) -> Result<(SecretKey, EvaluationKeys), RunError> {
         let mut rng = os_rng()?;
-        let KeySet { relinearize, rotations, .. } = self.file.keys.clone();
-        let request = KeyRequest { relinearize, rotations, conjugate: None };
         let secret = SecretKey::generate(&self.context, &mut rng);
-        let keys = EvaluationKeys::generate(&self.context, &secret, &request, &mut rng)?;
+        let keys = EvaluationKeys::generate(&self.context, &secret, &self.key_request(), &mut rng)?;
         Ok((secret, keys))
     }
 
@@ -102,12 +114,13 @@ impl Client {
             return Err(RunError::Input(format!("the model takes {expected} inputs, but {found} were given")));
         }
         let mut rng = os_rng()?;
-        let level = self.context.parameters().top_level();
+        let level = self.scheme.input_level();
         let scale = self.context.scale(level)?;
         let mut request = Vec::new();
         for (input, tensor) in self.file.inputs.iter().zip(inputs) {
             check_tensor(input, tensor)?;
             for slots in input.layout.pack(&tensor.data) {
+                let slots = repeated(slots.into(), self.context.parameters().slots());
                 let plaintext = self.encoder.encode(&slots, level, scale)?;
                 request.push(secret.encrypt(&self.context, &plaintext, &mut rng)?);
             }

@@ -1,7 +1,7 @@
 //! A program on real ciphertexts.
 
 use crate::{Prepared, Progress, RunError, Trace};
-use hec_ckks::{Ciphertext, CkksError, Decomposed, EvaluationKeys, MemoryBudget, Plaintext};
+use hec_ckks::{Ciphertext, CkksError, Content, Decomposed, EvaluationKeys, MemoryBudget, Plaintext};
 use hec_ir::circuit::{MapId, PlainId};
 use hec_ir::evaluate::{Evaluator, run_program};
 use hec_ir::program::BabyGiant;
@@ -84,6 +84,14 @@ pub(crate) fn run(
 }
 
 impl Execution<'_> {
+    /// A bootstrap takes seconds: say which one it is.
+    fn tell_bootstrap(&self, done: usize, count: usize) {
+        let instructions = &self.prepared.program().instructions;
+        let at = self.began.len().saturating_sub(1);
+        let layer = instructions.get(at).map_or("", |i| i.origin.layer());
+        self.progress.advance(at, instructions.len(), &format!("{layer}, bootstrap {} of {count}", done + 1));
+    }
+
     /// The same operation on each ciphertext of a bundle.
     fn each(
         &self,
@@ -220,9 +228,22 @@ impl Evaluator for Execution<'_> {
         self.each(x, |e, c| e.adjust(c, level))
     }
 
-    /// Programs that bootstrap are refused when they are prepared.
-    fn bootstrap(&mut self, _x: &Bundle, _level: Level) -> Result<Bundle, CkksError> {
-        Err(CkksError::NoLevelLeft)
+    /// Slots of networks are real: two ciphertexts go through one bootstrap. One after another, since each takes all
+    /// threads and much memory.
+    fn bootstrap(&mut self, x: &Bundle, level: Level) -> Result<Bundle, CkksError> {
+        let bootstrapper = self.prepared.bootstrapper().ok_or(CkksError::NoLevelLeft)?;
+        let mut fresh = Vec::with_capacity(x.len());
+        for pair in x.refs().chunks(2) {
+            self.tell_bootstrap(fresh.len(), x.len());
+            let lifted = match *pair {
+                [a, b] => bootstrapper.bootstrap_pair(&self.evaluator, [a, b])?.to_vec(),
+                _ => vec![bootstrapper.bootstrap(&self.evaluator, pair[0], Content::Real)?],
+            };
+            for c in lifted {
+                fresh.push(self.evaluator.adjust(&c, level)?);
+            }
+        }
+        Ok(Bundle::Plain(fresh))
     }
 
     fn decompose(&mut self, x: &mut Bundle) -> Result<(), CkksError> {

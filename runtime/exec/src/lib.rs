@@ -12,8 +12,10 @@
 mod client;
 mod error;
 mod execute;
+mod keys;
 mod measure;
 mod memory;
+mod periodic;
 mod prepare;
 mod progress;
 mod server;

@@ -1,10 +1,12 @@
 //! How much memory evaluation takes, and what that leaves for constants that are encoded ahead.
 
 use crate::RunError;
+use crate::keys::key_request;
+use hec_ckks::{BootstrapMemory, KeyRequest};
 use hec_ir::circuit::MapId;
-use hec_ir::leveled::Type;
-use hec_ir::program::{KeySet, Op, Program, Register};
-use hec_ir::{Level, Parameters};
+use hec_ir::leveled::{Scheme, Type};
+use hec_ir::program::{Op, Program, Register};
+use hec_ir::{BootstrapParameters, Level, Parameters};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Without a limit of the user, evaluation stays near this.
@@ -25,6 +27,8 @@ pub struct MemoryPlan {
     pub program: usize,
     /// The process itself.
     pub process: usize,
+    /// Encoded transforms of the bootstrap.
+    pub bootstrap: usize,
     /// Ciphertexts and decompositions at the worst instruction.
     pub registers: usize,
     /// What a linear map may use for sums and for diagonals that it encodes.
@@ -80,20 +84,28 @@ impl Sizes<'_> {
         2 * self.decomposition(level)
     }
 
-    /// Evaluation keys in memory.
-    pub fn keys(self, keys: &KeySet) -> usize {
-        keys.relinearize.iter().chain(keys.rotations.values()).map(|&level| self.key(level)).sum()
+    /// A key in a file: the uniform half is a seed, and residues take whole bytes.
+    fn stored_key(self, level: Level) -> usize {
+        let width = |p: u64| (u64::BITS - p.leading_zeros()).div_ceil(8) as usize;
+        let residue: usize = self.0.primes_at(level).chain(self.0.special().iter().copied()).map(width).sum();
+        self.0.prime_count(level).div_ceil(self.0.digit_size()) * residue * self.0.log_n().degree()
     }
 
-    /// Evaluation keys in a file, without its tables: the uniform half is a seed, and residues take whole bytes.
-    pub fn stored_keys(self, keys: &KeySet) -> usize {
-        let width = |p: u64| (u64::BITS - p.leading_zeros()).div_ceil(8) as usize;
-        let special: usize = self.0.special().iter().map(|&p| width(p)).sum();
-        let stored = |&level: &Level| {
-            let residue = special + self.0.primes_at(level).map(width).sum::<usize>();
-            self.0.prime_count(level).div_ceil(self.0.digit_size()) * residue * self.0.log_n().degree()
-        };
-        keys.relinearize.iter().chain(keys.rotations.values()).map(stored).sum()
+    /// Evaluation keys in memory.
+    pub fn keys(self, keys: &KeyRequest) -> usize {
+        self.sum(keys, |sizes, level| sizes.key(level))
+    }
+
+    /// Evaluation keys in a file, without its tables.
+    pub fn stored_keys(self, keys: &KeyRequest) -> usize {
+        self.sum(keys, |sizes, level| sizes.stored_key(level))
+    }
+
+    /// An encapsulation has a second key, at the lowest level of a ring of its own.
+    fn sum(self, keys: &KeyRequest, size: impl Fn(Sizes<'_>, Level) -> usize) -> usize {
+        let second = keys.encapsulate.as_ref().map(BootstrapParameters::encapsulation);
+        let second = second.map_or(0, |ring| size(Sizes(ring), Level(0)));
+        keys.names().map(|(_, level)| size(self, level)).sum::<usize>() + second
     }
 }
 
@@ -103,33 +115,36 @@ impl MemoryPlan {
     ///
     /// # Errors
     /// [`RunError::Memory`] when `limit` does not hold what must be held.
-    pub fn new(program: &Program, parameters: &Parameters, limit: Option<usize>) -> Result<Self, RunError> {
-        let sizes = Sizes(parameters);
-        let (keys, registers) = (sizes.keys(&program.keys), peak_of_registers(program, sizes));
+    pub fn new(program: &Program, scheme: &Scheme, limit: Option<usize>) -> Result<Self, RunError> {
+        let keys = Sizes(scheme.parameters()).keys(&key_request(&program.keys, scheme));
+        let of_bootstrap = scheme.bootstrap().filter(|_| program.keys.bootstrap).map(BootstrapMemory::of);
+        let (bootstrap, working) = of_bootstrap.map_or((0, 0), |b| (b.diagonals, b.working));
+        let registers = peak_of_registers(program, scheme, working);
         let stored = stored_constants(program);
-        let fixed = keys + registers + stored + PROCESS;
+        let fixed = keys + registers + stored + bootstrap + PROCESS;
         if let Some(limit) = limit.filter(|&limit| fixed + MIN_WORKING > limit) {
             return Err(RunError::Memory { needed: bytes(fixed + MIN_WORKING), limit: bytes(limit) });
         }
         let left = limit.unwrap_or(DEFAULT_LIMIT).saturating_sub(fixed);
         let working = (left / 3).clamp(MIN_WORKING, MAX_WORKING);
         let constants = left.saturating_sub(working);
-        Ok(MemoryPlan { keys, program: stored, process: PROCESS, registers, working, constants })
+        Ok(MemoryPlan { keys, program: stored, process: PROCESS, bootstrap, registers, working, constants })
     }
 
     /// Everything.
     pub fn total(&self) -> usize {
-        self.keys + self.program + self.process + self.registers + self.working + self.constants
+        let held = self.keys + self.program + self.process + self.bootstrap;
+        held + self.registers + self.working + self.constants
     }
 }
 
 fn stored_constants(program: &Program) -> usize {
-    let slots = program.parameters.log_n.slots().0 * size_of::<f64>();
-    program.maps.values().map(|map| map.diagonals.len() * slots).sum()
+    program.maps.values().map(|map| map.diagonals.len() * map.slots.0 * size_of::<f64>()).sum()
 }
 
-/// Ciphertexts that are held at once, and what linear maps add while they run.
-fn peak_of_registers(program: &Program, sizes: Sizes<'_>) -> usize {
+/// Ciphertexts that are held at once, and what linear maps and bootstraps add while they run.
+fn peak_of_registers(program: &Program, scheme: &Scheme, bootstrap: usize) -> usize {
+    let sizes = Sizes(scheme.parameters());
     let mut live: BTreeMap<Register, (usize, usize)> = BTreeMap::new();
     let mut peak = 0;
     for instruction in &program.instructions {
@@ -150,6 +165,12 @@ fn peak_of_registers(program: &Program, sizes: Sizes<'_>) -> usize {
                 extra = inputs * sizes.decomposition(above) + 2 * ty.count as usize * sizes.extended_polynomial(above);
                 live.insert(instruction.destination, (sizes.bundle(ty), 0));
             }
+            Op::Bootstrap(_) => {
+                // The argument, whose register may be the destination.
+                let argument = ty.count as usize * 2 * sizes.polynomial(ty.level);
+                extra = bootstrap + argument;
+                live.insert(instruction.destination, (sizes.bundle(ty), 0));
+            }
             _ => {
                 live.insert(instruction.destination, (sizes.bundle(ty), 0));
             }
@@ -157,8 +178,7 @@ fn peak_of_registers(program: &Program, sizes: Sizes<'_>) -> usize {
         peak = peak.max(extra + live.values().map(|(bundle, digits)| bundle + digits).sum::<usize>());
     }
     let inputs = program.inputs.iter().map(|input| input.layout.ciphertexts()).sum::<usize>();
-    let top = Level(program.parameters.levels.len() as u32 - 1);
-    peak + 2 * inputs * sizes.polynomial(top)
+    peak + 2 * inputs * sizes.polynomial(scheme.input_level())
 }
 
 /// The best form for each use of a linear map within `budget`: first integers for all in order, then residues.

@@ -1,14 +1,17 @@
 //! A program made ready for many requests: rotation plans, and constants encoded as far as memory allows.
 
+use crate::keys::key_request;
 use crate::memory::{DiagonalForm, Sizes, diagonal_forms};
+use crate::periodic::repeated;
 use crate::{MemoryPlan, Progress, RunError};
 use hec_ckks::{
-    CkksError, Context, DiagonalValues, Diagonals, EncodedDiagonals, Encoder, LinearPlan, LinearTerm, Plaintext,
-    RotationKeys,
+    Bootstrapper, CkksError, Context, DiagonalValues, Diagonals, EncodedDiagonals, Encoder, KeyRequest, LinearPlan,
+    LinearTerm, MemoryBudget, Plaintext, RotationKeys,
 };
 use hec_ir::circuit::{MapId, PlainId};
+use hec_ir::leveled::Scheme;
 use hec_ir::program::{BabyGiant, Op, Program};
-use hec_ir::{Level, Plain, Rotation, Scale, SlotMap};
+use hec_ir::{Level, Plain, Rotation, Scale, SlotMap, Slots};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +25,11 @@ type PlainUse = (PlainId, Level, u64);
 #[derive(Debug)]
 pub struct Prepared {
     program: Arc<Program>,
+    scheme: Scheme,
     context: Arc<Context>,
     encoder: Encoder,
     memory: MemoryPlan,
+    bootstrapper: Option<Bootstrapper>,
     maps: BTreeMap<(MapId, Level), PreparedMap>,
     plains: BTreeMap<PlainUse, Vec<Plaintext>>,
     duration: Duration,
@@ -40,7 +45,11 @@ pub(crate) struct PreparedMap {
 
 /// Diagonals of a map, each with the giant step that it is rotated against.
 #[derive(Clone, Debug)]
-struct Source(Vec<(Arc<Vec<f64>>, usize)>);
+struct Source {
+    diagonals: Vec<(Arc<Vec<f64>>, usize)>,
+    /// Of a ciphertext.
+    slots: Slots,
+}
 
 impl Prepared {
     /// Verify the program, plan memory, and encode as many constants as fit. `max_memory` in bytes bounds keys,
@@ -60,11 +69,14 @@ impl Prepared {
             return Err(CkksError::WrongParameters.into());
         }
         verify(&program)?;
-        let memory = MemoryPlan::new(&program, context.parameters(), max_memory)?;
+        let scheme = program.scheme().map_err(|e| RunError::Program(e.to_string()))?;
+        let memory = MemoryPlan::new(&program, &scheme, max_memory)?;
         let mut prepared = Prepared {
             encoder: Encoder::new(context),
             context: Arc::clone(context),
+            scheme,
             memory,
+            bootstrapper: None,
             maps: BTreeMap::new(),
             plains: BTreeMap::new(),
             duration: Duration::ZERO,
@@ -72,6 +84,7 @@ impl Prepared {
         };
         let left = prepared.encode_plains()?;
         prepared.encode_maps(left, progress)?;
+        prepared.prepare_bootstrap(progress)?;
         prepared.duration = start.elapsed();
         Ok(prepared)
     }
@@ -84,6 +97,16 @@ impl Prepared {
     /// The context.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// The parameters, and the bootstrap if the program has one.
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The evaluation keys that the program needs.
+    pub fn key_request(&self) -> KeyRequest {
+        key_request(&self.program.keys, &self.scheme)
     }
 
     /// What memory was planned with.
@@ -101,7 +124,12 @@ impl Prepared {
         let sizes = Sizes(self.context.parameters());
         let plains = self.plains.iter().map(|(&(_, level, _), all)| all.len() * sizes.polynomial(level));
         let maps = self.maps.values().filter_map(|map| map.encoded.as_ref()).map(EncodedDiagonals::bytes);
-        plains.sum::<usize>() + maps.sum::<usize>()
+        let bootstrap = self.bootstrapper.as_ref().map_or(0, Bootstrapper::bytes);
+        plains.sum::<usize>() + maps.sum::<usize>() + bootstrap
+    }
+
+    pub(crate) fn bootstrapper(&self) -> Option<&Bootstrapper> {
+        self.bootstrapper.as_ref()
     }
 
     pub(crate) fn map(&self, map: MapId, level: Level) -> Option<&PreparedMap> {
@@ -120,7 +148,9 @@ impl Prepared {
     }
 
     fn encode(&self, vectors: &[Arc<Vec<f64>>], level: Level, scale: Scale) -> Result<Vec<Plaintext>, CkksError> {
-        vectors.par_iter().map(|v| self.encoder.encode(v, level, scale)).collect()
+        let slots = self.context.parameters().slots();
+        let encode = |v: &Arc<Vec<f64>>| self.encoder.encode(&repeated(v.as_slice().into(), slots), level, scale);
+        vectors.par_iter().map(encode).collect()
     }
 
     /// Encode slot vectors in the order of their use; what is left of the budget.
@@ -159,6 +189,16 @@ impl Prepared {
         progress.advance(forms.len(), forms.len(), "");
         Ok(())
     }
+
+    fn prepare_bootstrap(&mut self, progress: &dyn Progress) -> Result<(), RunError> {
+        if let Some(parameters) = self.scheme.bootstrap().filter(|_| self.program.keys.bootstrap) {
+            progress.advance(0, 1, "bootstrap");
+            let bootstrapper = Bootstrapper::new(&self.context, parameters)?;
+            self.bootstrapper = Some(bootstrapper.with_budget(MemoryBudget(self.memory.working)));
+            progress.advance(1, 1, "");
+        }
+        Ok(())
+    }
 }
 
 impl PreparedMap {
@@ -176,7 +216,7 @@ impl PreparedMap {
             terms.push(LinearTerm { output: output as usize, input: input as usize, giant, baby, diagonal });
             source.push((Arc::clone(values), giant.0 as usize));
         }
-        let source = Source(source);
+        let source = Source { diagonals: source, slots: encoder.context().parameters().slots() };
         let encode = |i| source.rotated(i);
         let encoded = match form {
             DiagonalForm::Values => None,
@@ -192,7 +232,7 @@ impl PreparedMap {
     pub fn with_diagonals<R>(&self, f: impl FnOnce(&dyn Diagonals) -> R) -> R {
         match &self.encoded {
             Some(encoded) => f(encoded),
-            None => f(&DiagonalValues::new(self.source.0.len(), |i| self.source.rotated(i))),
+            None => f(&DiagonalValues::new(self.source.diagonals.len(), |i| self.source.rotated(i))),
         }
     }
 }
@@ -200,13 +240,12 @@ impl PreparedMap {
 impl Source {
     /// A diagonal rotated by minus its giant step, as it is multiplied before the rotation by the giant step.
     fn rotated(&self, index: usize) -> Cow<'_, [f64]> {
-        let (values, giant) = &self.0[index];
-        if *giant == 0 {
-            return Cow::Borrowed(values);
+        let (values, giant) = &self.diagonals[index];
+        let mut values = repeated(values.as_slice().into(), self.slots);
+        if *giant > 0 {
+            values.to_mut().rotate_right(*giant);
         }
-        let mut rotated = values.to_vec();
-        rotated.rotate_right(*giant);
-        Cow::Owned(rotated)
+        values
     }
 }
 
@@ -221,9 +260,6 @@ fn map_uses(program: &Program) -> impl Iterator<Item = (MapId, Level)> + '_ {
 /// What evaluation relies on: types and registers, each input loaded at most once, no empty bundle, rotations reduced.
 fn verify(program: &Program) -> Result<(), RunError> {
     program.verify().map_err(|e| RunError::Program(e.to_string()))?;
-    if program.bootstrap.is_some() {
-        return Err(RunError::Program("it bootstraps, which this version does not run".to_owned()));
-    }
     for (map, plan) in program.maps.values().zip(program.plans.values()) {
         let slots = map.slots.0;
         let reduced = |&(giant, baby): &(Rotation, Rotation)| (giant.0 as usize) < slots && (baby.0 as usize) < slots;

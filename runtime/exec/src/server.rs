@@ -109,10 +109,7 @@ impl Server {
 
     fn check_keys(&self, keys: &EvaluationKeys) -> Result<(), RunError> {
         let held: BTreeMap<KeyName, Level> = keys.names().collect();
-        let needed = &self.prepared.program().keys;
-        let rotations = needed.rotations.iter().map(|(&r, &level)| (KeyName::Rotate(r), level));
-        let relinearize = needed.relinearize.map(|level| (KeyName::Relinearize, level));
-        for (name, level) in relinearize.into_iter().chain(rotations) {
+        for (name, level) in self.prepared.key_request().names() {
             if held.get(&name).is_none_or(|&up_to| up_to < level) {
                 return Err(RunError::MissingKey { name: name.to_string(), level: level.0 });
             }
@@ -126,18 +123,17 @@ impl Server {
         if request.len() != expected {
             return Err(RunError::Count { what: "the request", found: request.len(), expected });
         }
-        let parameters = self.context().parameters();
-        let top = parameters.top_level();
+        let start = self.prepared.scheme().input_level();
         for (index, ciphertext) in request.iter().enumerate() {
             if ciphertext.key() != keys.id() {
                 return Err(CkksError::WrongKey.into());
             }
-            if ciphertext.level() != top {
-                return Err(RunError::FreshLevel { index, found: ciphertext.level().0, expected: top.0 });
+            if ciphertext.level() != start {
+                return Err(RunError::FreshLevel { index, found: ciphertext.level().0, expected: start.0 });
             }
-            let (scale, canonical) = (ciphertext.scale(), parameters.scale(top));
+            let (scale, canonical) = (ciphertext.scale(), self.context().scale(start)?);
             if scale != canonical {
-                return Err(CkksError::NotCanonical { level: top, scale, canonical }.into());
+                return Err(CkksError::NotCanonical { level: start, scale, canonical }.into());
             }
         }
         Ok(())

@@ -69,7 +69,7 @@ impl Session {
 
     /// Bytes of the evaluation keys in a file, but for its header and tables.
     pub fn stored_key_bytes(&self) -> usize {
-        Sizes(self.client.context().parameters()).stored_keys(&self.client.file().keys)
+        Sizes(self.client.context().parameters()).stored_keys(&self.client.key_request())
     }
 
     /// Bytes of a request in a file.

@@ -31,6 +31,8 @@ pub struct LayerTime {
     pub instructions: usize,
     /// Seconds in linear maps and rotations.
     pub linear_seconds: f64,
+    /// Seconds in bootstraps.
+    pub bootstrap_seconds: f64,
     /// Seconds in all instructions.
     pub seconds: f64,
 }
@@ -65,6 +67,7 @@ impl Trace {
                     level: step.level,
                     instructions: 0,
                     linear_seconds: 0.0,
+                    bootstrap_seconds: 0.0,
                     seconds: 0.0,
                 });
                 layers.len() - 1
@@ -72,8 +75,10 @@ impl Trace {
             let layer = &mut layers[at];
             layer.instructions += usize::from(!is_housekeeping(step.op));
             layer.seconds += step.seconds;
-            if ["linear", "rotate", "decompose"].contains(&step.op) {
-                layer.linear_seconds += step.seconds;
+            match step.op {
+                "linear" | "rotate" | "decompose" => layer.linear_seconds += step.seconds,
+                "bootstrap" => layer.bootstrap_seconds += step.seconds,
+                _ => {}
             }
         }
         layers
@@ -88,11 +93,20 @@ impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let layers = self.layers();
         let width = layers.iter().map(|l| l.layer.chars().count()).max().unwrap_or(0).max(5);
-        writeln!(f, "{:<width$}  level  instructions  linear s   total s", "layer")?;
-        for LayerTime { layer, level, instructions, linear_seconds, seconds } in &layers {
-            writeln!(f, "{layer:<width$}  {level:>5}  {instructions:>12}  {linear_seconds:>8.3}  {seconds:>8.3}")?;
+        // A column that only some programs need.
+        let bootstraps = layers.iter().any(|l| l.bootstrap_seconds > 0.0);
+        let optional = |text: String| if bootstraps { text } else { String::new() };
+        let heading = optional(format!("  {:>11}", "bootstrap s"));
+        writeln!(f, "{:<width$}  level  instructions  linear s{heading}   total s", "layer")?;
+        for LayerTime { layer, level, instructions, linear_seconds, bootstrap_seconds, seconds } in &layers {
+            let bootstrap = optional(format!("  {bootstrap_seconds:>11.3}"));
+            writeln!(
+                f,
+                "{layer:<width$}  {level:>5}  {instructions:>12}  {linear_seconds:>8.3}{bootstrap}  {seconds:>8.3}"
+            )?;
         }
         let total: f64 = self.steps.iter().map(|s| s.seconds).sum();
-        write!(f, "{:<width$}  {:>5}  {:>12}  {:>8}  {total:>8.3}", "total", "", "", "")
+        let empty = optional(format!("  {:>11}", ""));
+        write!(f, "{:<width$}  {:>5}  {:>12}  {:>8}{empty}  {total:>8.3}", "total", "", "", "")
     }
 }

@@ -97,6 +97,17 @@ pub struct BootstrapParameters {
     bound: u32,
 }
 
+impl Parameters {
+    /// The ring and the modulus q(0)·p at which a ciphertext of these parameters is switched to a sparse secret, with one
+    /// special prime p. A table for dense secrets says nothing about it.
+    ///
+    /// # Errors
+    /// When there is no such prime.
+    pub fn encapsulation(&self) -> Result<Parameters, ParametersError> {
+        Parameters::check(chain::encapsulation(self)?)
+    }
+}
+
 impl BootstrapParameters {
     /// Choose the primes and check everything.
     ///
@@ -165,7 +176,7 @@ impl BootstrapParameters {
             return Err(ParametersError::Bootstrap("no bound on the overflow has so small a probability of failure"));
         }
         let parameters = Parameters::check(literal)?;
-        let encapsulation = Parameters::check(chain::encapsulation(&parameters)?)?;
+        let encapsulation = parameters.encapsulation()?;
         let checked = BootstrapParameters { choice, parameters, encapsulation, bound };
         let report = checked.encapsulation_report();
         if !report.is_secure() && !checked.choice.insecure_toy {
@@ -184,8 +195,8 @@ impl BootstrapParameters {
         &self.parameters
     }
 
-    /// The ring and the modulus q(0)·p at which a ciphertext is switched to the sparse secret. A table for dense secrets
-    /// says nothing about it.
+    /// The ring and the modulus q(0)·p at which a ciphertext is switched to the sparse secret: those of
+    /// [`Parameters::encapsulation`].
     pub fn encapsulation(&self) -> &Parameters {
         &self.encapsulation
     }

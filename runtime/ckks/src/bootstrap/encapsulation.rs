@@ -15,42 +15,32 @@ use crate::keys::{EvaluationKey, secret_power};
 use crate::poly::Poly;
 use crate::switch::KeySwitch;
 use crate::switching::SwitchingKey;
-use crate::{Ciphertext, CkksError, Context, KeyId, SecretKey};
+use crate::{Ciphertext, CkksError, Context, SecretKey};
 
 /// The two switches of the raise.
 #[derive(Debug)]
-pub struct EncapsulationKeys {
-    pub(super) id: KeyId,
-    /// Modulo q(0)·p.
+pub(crate) struct EncapsulationKeys {
+    /// The ring with the primes q(0) and p alone.
+    low: Arc<Context>,
+    /// In that ring.
     to_sparse: EvaluationKey,
     /// Modulo QP of the level to which is raised.
     to_dense: EvaluationKey,
 }
 
-/// What the raise needs beside keys.
-#[derive(Debug)]
-pub(super) struct Encapsulation {
-    /// The ring with the primes q(0) and p alone.
-    low: Arc<Context>,
-    weight: usize,
-}
-
-impl Encapsulation {
-    pub fn new(parameters: &BootstrapParameters) -> Result<Self, CkksError> {
-        Ok(Encapsulation { low: Context::new(parameters.encapsulation().clone())?, weight: parameters.choice().weight })
-    }
-
+impl EncapsulationKeys {
     /// A sparse secret, and the switches to it and back.
     pub fn generate(
-        &self,
         context: &Context,
         secret: &SecretKey,
+        parameters: &BootstrapParameters,
         rng: &mut ChaCha20Rng,
-    ) -> Result<EncapsulationKeys, CkksError> {
-        if secret.fingerprint() != context.fingerprint() {
+    ) -> Result<Self, CkksError> {
+        if context.parameters() != parameters.parameters() {
             return Err(CkksError::WrongParameters);
         }
-        let sparse = sparse_ternary(rng, context.degree(), self.weight);
+        let low = Self::low_ring(context)?;
+        let sparse = sparse_ternary(rng, context.degree(), parameters.choice().weight);
         let dense = Zeroizing::new(secret.coefficients().to_vec());
         let switch = |context: &Context, from: &Zeroizing<Vec<i8>>, to: &Zeroizing<Vec<i8>>, rng: &mut ChaCha20Rng| {
             let poly = |coefficients: &Zeroizing<Vec<i8>>| {
@@ -58,20 +48,31 @@ impl Encapsulation {
                 secret_power(context, &secret, 1)
             };
             let top = context.parameters().top_level();
-            let switching = SwitchingKey::generate(context, &poly(from), &poly(to), top, rng)?;
-            Ok::<_, CkksError>(EvaluationKey { switching, automorphism: None })
+            SwitchingKey::generate(context, &poly(from), &poly(to), top, rng)
         };
-        Ok(EncapsulationKeys {
-            id: secret.id(),
-            to_sparse: switch(&self.low, &dense, &sparse, rng)?,
-            to_dense: switch(context, &sparse, &dense, rng)?,
-        })
+        let to_sparse = switch(&low, &dense, &sparse, rng)?;
+        let to_dense = switch(context, &sparse, &dense, rng)?;
+        Ok(Self::from_parts(low, to_sparse, to_dense))
+    }
+
+    /// The ring of the switch to the sparse secret.
+    pub fn low_ring(context: &Context) -> Result<Arc<Context>, CkksError> {
+        Context::new(context.parameters().encapsulation().map_err(|_| CkksError::WrongParameters)?)
+    }
+
+    pub fn from_parts(low: Arc<Context>, to_sparse: SwitchingKey, to_dense: SwitchingKey) -> Self {
+        let key = |switching| EvaluationKey { switching, automorphism: None };
+        EncapsulationKeys { low, to_sparse: key(to_sparse), to_dense: key(to_dense) }
+    }
+
+    /// To the sparse secret, with its ring, and back.
+    pub fn switches(&self) -> ((&Context, &SwitchingKey), &SwitchingKey) {
+        ((&self.low, &self.to_sparse.switching), &self.to_dense.switching)
     }
 
     /// The ciphertext of level 0, raised to the top level: it decrypts to m + q(0)·I.
-    pub fn raise(&self, context: &Context, keys: &EncapsulationKeys, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        let a = a.two_parts()?;
-        let low = switch(&self.low, &keys.to_sparse, Level(0), a);
+    pub fn raise(&self, context: &Context, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        let low = switch(&self.low, &self.to_sparse, Level(0), a.two_parts()?);
         let (top, table) = (context.parameters().top_level(), context.table(context.basis(Level(0)), 0));
         let raised = low.into_iter().map(|mut part| {
             part.limbs_mut().iter_mut().for_each(|limb| table.inverse(limb));
@@ -83,15 +84,13 @@ impl Encapsulation {
             raised
         });
         let raised: Vec<Poly> = raised.collect();
-        let parts = switch(context, &keys.to_dense, top, (&raised[0], &raised[1]));
-        Ok(Ciphertext { key: keys.id, level: top, scale: context.scale(top)?, parts })
+        let parts = switch(context, &self.to_dense, top, (&raised[0], &raised[1]));
+        Ok(Ciphertext { key: a.key, level: top, scale: context.scale(top)?, parts })
     }
-}
 
-impl EncapsulationKeys {
     /// Bytes in memory.
     pub fn bytes(&self, context: &Context) -> usize {
-        self.to_dense.switching.bytes(context) + 4 * context.degree() * size_of::<f64>()
+        self.to_sparse.switching.bytes(&self.low) + self.to_dense.switching.bytes(context)
     }
 }
 

@@ -11,22 +11,14 @@ use std::f64::consts::SQRT_2;
 use std::ops::Range;
 use std::sync::Arc;
 
-use hec_params::{Level, Rotation, Slots};
+use hec_params::{Level, Rotation};
 use rayon::prelude::*;
 
+use super::shape::{Direction, Factor, Shape};
 use crate::{
-    Ciphertext, CkksError, Complex, Context, Diagonal, Diagonals, Encoder, Evaluator, Integers, KeyRequest, LinearPlan,
-    LinearTerm, MemoryBudget, RotationKeys,
+    Ciphertext, CkksError, Complex, Context, Diagonal, Diagonals, Encoder, Evaluator, Integers, LinearPlan, LinearTerm,
+    MemoryBudget,
 };
-
-/// Which way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    /// From coefficients, which stand in the slots, to slots.
-    SlotsToCoeffs,
-    /// From slots to coefficients in the slots.
-    CoeffsToSlots,
-}
 
 /// A matrix on n slots by its non-zero diagonals: out[i] = Σ_d diagonal_d[i]·in[i + d mod n].
 #[derive(Clone, Debug)]
@@ -38,14 +30,12 @@ struct Matrix {
 /// A chain of maps, one a level: first a rotation, then the maps.
 #[derive(Debug)]
 pub(super) struct Transform {
-    /// At the level `turn_level`.
     turn: Rotation,
     maps: Vec<Map>,
 }
 
 #[derive(Debug)]
 struct Map {
-    level: Level,
     plan: LinearPlan,
     diagonals: Encoded,
 }
@@ -61,43 +51,31 @@ impl Diagonals for Encoded {
 }
 
 impl Transform {
-    /// The transform by factors of these radices, from `level` down; each factor is unitary times its gain.
-    pub fn new(
-        context: &Arc<Context>,
-        n: Slots,
-        direction: Direction,
-        radices: &[u32],
-        gains: &[f64],
-        level: Level,
-    ) -> Result<Self, CkksError> {
-        let mut matrices: Vec<Matrix> = factors(context, n.0, direction, radices);
+    /// The transform of this shape; each factor is unitary times its gain.
+    pub fn new(context: &Arc<Context>, shape: &Shape, gains: &[f64]) -> Result<Self, CkksError> {
+        let mut matrices: Vec<Matrix> = factors(context, shape.slots.0, shape.direction, &shape.radices);
         for (matrix, &gain) in matrices.iter_mut().zip(gains) {
             matrix.scale(gain);
         }
-        // M_k ⋯ M_1 = N_k ⋯ N_1 · rot_turn for matrices N whose diagonals start at 0.
         let mut turn = 0;
-        for matrix in matrices.iter_mut().rev() {
+        for (matrix, factor) in matrices.iter_mut().zip(&shape.factors).rev() {
             matrix.rotate_diagonals(turn);
-            turn += matrix.start_at_zero();
+            matrix.move_diagonals(factor.turn);
+            turn += factor.turn;
         }
         let encoder = Encoder::new(context);
-        let levels = (0..).map_while(|i| level.0.checked_sub(i)).map(Level);
-        let maps = matrices.iter().zip(levels).map(|(matrix, level)| matrix.map(&encoder, level));
+        let maps = matrices.iter().zip(&shape.factors).zip(shape.levels());
+        let maps = maps.map(|((matrix, factor), level)| matrix.map(&encoder, factor, level));
         let maps: Vec<Map> = maps.collect::<Result<_, _>>()?;
-        if maps.len() < radices.len() {
+        if maps.len() < shape.radices.len() {
             return Err(CkksError::NoLevelLeft);
         }
-        Ok(Transform { turn: Rotation((turn % n.0) as u32), maps })
+        Ok(Transform { turn: shape.turn(), maps })
     }
 
     /// The rotation that must come before, at any level.
     pub fn turn(&self) -> Rotation {
         self.turn
-    }
-
-    /// The keys of the maps.
-    pub fn request_keys(&self, request: &mut KeyRequest) {
-        self.maps.iter().for_each(|map| map.plan.request_keys(map.level, request));
     }
 
     /// Bytes of the encoded diagonals.
@@ -106,10 +84,10 @@ impl Transform {
     }
 
     /// Apply all maps.
-    pub fn apply(&self, evaluator: &Evaluator, x: &Ciphertext) -> Result<Ciphertext, CkksError> {
+    pub fn apply(&self, evaluator: &Evaluator, x: &Ciphertext, budget: MemoryBudget) -> Result<Ciphertext, CkksError> {
         let mut x = Cow::Borrowed(x);
         for map in &self.maps {
-            let outputs = evaluator.linear(&map.plan, &[&x], &map.diagonals, MemoryBudget::default())?;
+            let outputs = evaluator.linear(&map.plan, &[&x], &map.diagonals, budget)?;
             x = Cow::Owned(outputs.into_iter().next().ok_or(CkksError::NoLevelLeft)?);
         }
         Ok(x.into_owned())
@@ -197,34 +175,15 @@ impl Matrix {
         self.diagonals.values_mut().for_each(|diagonal| diagonal.rotate_left(by));
     }
 
-    /// The distance of the diagonals.
-    fn stride(&self) -> usize {
-        1 << self.diagonals.keys().filter(|&&d| d > 0).map(|d| d.trailing_zeros()).min().unwrap_or(0)
-    }
-
-    /// Turn self into N with self = N·rot_turn, such that the diagonals of N start at 0 and end as early as possible;
-    /// gives the turn.
-    fn start_at_zero(&mut self) -> usize {
-        let shifts: Vec<usize> = self.diagonals.keys().copied().collect();
-        // The diagonals lie on a circle: they start after the largest gap.
-        let before = |i: usize| shifts[(i + shifts.len() - 1) % shifts.len()];
-        let gap = |i: usize| (shifts[i] + self.n - before(i) - 1) % self.n;
-        let turn = (0..shifts.len()).max_by_key(|&i| (gap(i), shifts.len() - i)).map_or(0, |i| shifts[i]);
+    /// Turn self into N with self = N·rot_turn.
+    fn move_diagonals(&mut self, turn: usize) {
         let diagonals = std::mem::take(&mut self.diagonals);
         self.diagonals = diagonals.into_iter().map(|(d, v)| ((d + self.n - turn) % self.n, v)).collect();
-        turn
     }
 
-    /// The plan with baby steps up to about the square root of the number of diagonals.
-    fn map(&self, encoder: &Encoder, level: Level) -> Result<Map, CkksError> {
-        let stride = self.stride();
-        let babies = baby_steps(self.diagonals.len());
-        let term = |(diagonal, &shift): (usize, &usize)| {
-            let baby = shift / stride % babies * stride;
-            let (giant, baby) = (Rotation((shift - baby) as u32), Rotation(baby as u32));
-            LinearTerm { output: 0, input: 0, giant, baby, diagonal }
-        };
-        let terms: Vec<LinearTerm> = self.diagonals.keys().enumerate().map(term).collect();
+    /// The diagonals encoded for the plan of the factor.
+    fn map(&self, encoder: &Encoder, factor: &Factor, level: Level) -> Result<Map, CkksError> {
+        let plan = factor.plan();
         let scale = encoder.context().scale(level)?;
         let slots = encoder.context().parameters().slots().0;
         let encode = |(values, term): (&Vec<Complex>, &LinearTerm)| {
@@ -232,20 +191,10 @@ impl Matrix {
             let periodic: Vec<Complex> = (0..slots).map(|i| values[(i + back) % self.n]).collect();
             encoder.encode_complex_integers(&periodic, level, scale)
         };
-        let values: Vec<_> = self.diagonals.values().zip(&terms).collect();
+        let values: Vec<_> = self.diagonals.values().zip(&plan.terms).collect();
         let diagonals = Encoded(values.into_par_iter().map(encode).collect::<Result<_, _>>()?);
-        Ok(Map {
-            level,
-            plan: LinearPlan { inputs: 1, outputs: 1, terms, keys: RotationKeys::OneForGiants },
-            diagonals,
-        })
+        Ok(Map { plan, diagonals })
     }
-}
-
-/// The least power of two that is the square root of the number of diagonals or more: baby steps share one
-/// decomposition, so that they are cheaper than giant steps.
-fn baby_steps(diagonals: usize) -> usize {
-    (0..).map(|log| 1 << log).find(|b| b * b >= diagonals).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -300,15 +249,15 @@ mod tests {
     }
 
     #[test]
-    fn diagonals_start_at_zero_after_a_turn() {
+    fn a_turn_is_a_rotation_before_the_matrix() {
         let diagonal = |x: usize| vec![Complex { re: x as f64, im: 0.0 }; 16];
         let mut matrix = Matrix { n: 16, diagonals: [14, 0, 2].map(|d| (d, diagonal(d + 1))).into() };
         let x: Vec<Complex> = (0..16).map(|i| Complex { re: (i * i) as f64, im: 0.0 }).collect();
         let expected = matrix.times(&x);
-        let turn = matrix.start_at_zero();
-        assert_eq!((turn, matrix.diagonals.keys().copied().collect::<Vec<_>>()), (14, vec![0, 2, 4]));
+        matrix.move_diagonals(14);
+        assert_eq!(matrix.diagonals.keys().copied().collect::<Vec<_>>(), [0, 2, 4]);
         let mut turned = x.clone();
-        turned.rotate_left(turn);
+        turned.rotate_left(14);
         assert_eq!(matrix.times(&turned), expected);
     }
 }

@@ -8,18 +8,21 @@ mod encapsulation;
 mod eval_mod;
 mod fit;
 mod fourier;
+mod memory;
 mod polynomial;
+mod shape;
 
 use std::sync::Arc;
 
 use hec_params::{BootstrapParameters, Level, Order, Rotation, Scale};
 
-pub use encapsulation::EncapsulationKeys;
+pub(crate) use encapsulation::EncapsulationKeys;
+pub use memory::BootstrapMemory;
 
-use self::encapsulation::Encapsulation;
 use self::eval_mod::EvalMod;
-use self::fourier::{Direction, Transform};
-use crate::{Ciphertext, CkksError, Complex, Context, Encoder, Evaluator, KeyRequest, SecretKey};
+use self::fourier::Transform;
+use self::shape::Shape;
+use crate::{Ciphertext, CkksError, Complex, Context, Encoder, Evaluator, KeyName, KeyRequest, MemoryBudget};
 
 /// What the slots of a ciphertext hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub enum Content {
 pub struct Bootstrapper {
     context: Arc<Context>,
     parameters: BootstrapParameters,
-    encapsulation: Encapsulation,
+    budget: MemoryBudget,
     /// The integer by which a message is multiplied before the raise.
     lift: f64,
     coeffs_to_slots: Transform,
@@ -71,26 +74,18 @@ impl Bootstrapper {
             let half = if choice.order == Order::CoeffsLast { 0.5 } else { 1.0 };
             *first = half * gain * root;
         }
-        let slots_to_coeffs = Transform::new(
-            context,
-            slots,
-            Direction::SlotsToCoeffs,
-            &choice.slots_to_coeffs,
-            &gains,
-            parameters.slots_to_coeffs_level(),
-        )?;
+        let slots_to_coeffs = Transform::new(context, &Shape::slots_to_coeffs(parameters), &gains)?;
         let raised = parameters.raised_level();
         let repetitions = parameters.parameters().slots().0 / slots.0;
         // Twice the real part is taken, and the trace multiplies by the repetitions.
         let share = context.scale(raised)?.0 / (base * eval_mod.range() * 2.0 * repetitions as f64 * root);
         let factors = choice.coeffs_to_slots.len();
         let gains = vec![share.powf(1.0 / factors as f64); factors];
-        let coeffs_to_slots =
-            Transform::new(context, slots, Direction::CoeffsToSlots, &choice.coeffs_to_slots, &gains, raised)?;
+        let coeffs_to_slots = Transform::new(context, &Shape::coeffs_to_slots(parameters), &gains)?;
         Ok(Bootstrapper {
             context: Arc::clone(context),
             parameters: parameters.clone(),
-            encapsulation: Encapsulation::new(parameters)?,
+            budget: MemoryBudget::default(),
             lift,
             coeffs_to_slots,
             eval_mod,
@@ -98,33 +93,14 @@ impl Bootstrapper {
         })
     }
 
+    /// The same, with so much memory for the sums of a transform.
+    pub fn with_budget(self, budget: MemoryBudget) -> Self {
+        Bootstrapper { budget, ..self }
+    }
+
     /// The parameters.
     pub fn parameters(&self) -> &BootstrapParameters {
         &self.parameters
-    }
-
-    /// Ask for the keys that a bootstrap needs, beside those of the encapsulation.
-    pub fn request_keys(&self, request: &mut KeyRequest) {
-        let (raised, eval) = (self.parameters.raised_level(), self.parameters.eval_mod_level());
-        self.coeffs_to_slots.request_keys(request);
-        self.slots_to_coeffs.request_keys(request);
-        request.rotation(self.slots_to_coeffs.turn(), self.parameters.slots_to_coeffs_level());
-        request.rotation(self.coeffs_to_slots.turn(), Level(0));
-        self.trace_rotations().for_each(|rotation| request.rotation(rotation, raised));
-        request.relinearize = request.relinearize.max(Some(eval));
-        request.conjugate = request.conjugate.max(Some(eval));
-    }
-
-    /// Make the keys of the encapsulation.
-    ///
-    /// # Errors
-    /// [`CkksError::WrongParameters`].
-    pub fn encapsulate(
-        &self,
-        secret: &SecretKey,
-        rng: &mut rand_chacha::ChaCha20Rng,
-    ) -> Result<EncapsulationKeys, CkksError> {
-        self.encapsulation.generate(&self.context, secret, rng)
     }
 
     /// Bytes of the encoded transforms.
@@ -139,14 +115,8 @@ impl Bootstrapper {
     ///
     /// # Errors
     /// Missing keys, a ciphertext below the input level or of another key.
-    pub fn bootstrap(
-        &self,
-        evaluator: &Evaluator,
-        keys: &EncapsulationKeys,
-        a: &Ciphertext,
-        content: Content,
-    ) -> Result<Ciphertext, CkksError> {
-        let w = self.coefficients(evaluator, keys, a)?;
+    pub fn bootstrap(&self, evaluator: &Evaluator, a: &Ciphertext, content: Content) -> Result<Ciphertext, CkksError> {
+        let w = self.coefficients(evaluator, a)?;
         match (self.parameters.choice().order, content) {
             // The imaginary parts of the coefficients hold nothing but multiples of q(0).
             (Order::CoeffsFirst, Content::Real) => self.eval_mod.apply(evaluator, &twice_real(evaluator, &w)?),
@@ -167,13 +137,12 @@ impl Bootstrapper {
     pub fn bootstrap_pair(
         &self,
         evaluator: &Evaluator,
-        keys: &EncapsulationKeys,
         [a, b]: [&Ciphertext; 2],
     ) -> Result<[Ciphertext; 2], CkksError> {
         let level = self.parameters.input_level();
         let (a, b) = (evaluator.adjust(a, level)?, evaluator.adjust(b, level)?);
         let joined = evaluator.add(&a, &times_i(evaluator, &b)?)?;
-        let w = self.coefficients(evaluator, keys, &joined)?;
+        let w = self.coefficients(evaluator, &joined)?;
         match self.parameters.choice().order {
             Order::CoeffsFirst => {
                 let [re, im] = twice_parts(evaluator, &w)?;
@@ -193,17 +162,16 @@ impl Bootstrapper {
     pub fn bootstrap_twice(
         &self,
         evaluator: &Evaluator,
-        keys: &EncapsulationKeys,
         a: &Ciphertext,
         content: Content,
         gain_bits: u32,
     ) -> Result<Ciphertext, CkksError> {
         let gain = f64::from(gain_bits.min(40)).exp2();
         let a = evaluator.adjust(a, self.parameters.input_level())?;
-        let first = self.bootstrap(evaluator, keys, &a, content)?;
+        let first = self.bootstrap(evaluator, &a, content)?;
         let error = evaluator.sub(&a, &evaluator.adjust(&first, a.level())?)?;
         let error = error.times_integer(evaluator, gain, error.scale());
-        let second = self.bootstrap(evaluator, keys, &error, content)?;
+        let second = self.bootstrap(evaluator, &error, content)?;
         let second = evaluator.rescale(&evaluator.mul_scalar(&second, 1.0 / gain)?)?;
         evaluator.add(&evaluator.adjust(&first, second.level())?, &second)
     }
@@ -221,18 +189,12 @@ impl Bootstrapper {
     }
 
     /// Half of the coefficients of m + q(0)·I, in slots, at the level of eval-mod.
-    fn coefficients(
-        &self,
-        evaluator: &Evaluator,
-        keys: &EncapsulationKeys,
-        a: &Ciphertext,
-    ) -> Result<Ciphertext, CkksError> {
+    fn coefficients(&self, evaluator: &Evaluator, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
         if evaluator.context().fingerprint() != self.context.fingerprint() {
             return Err(CkksError::WrongParameters);
         }
-        if a.key() != keys.id {
-            return Err(CkksError::WrongKey);
-        }
+        let missing = CkksError::MissingKey { name: KeyName::Encapsulate };
+        let keys = evaluator.keys.encapsulation().ok_or(missing)?;
         let mut x = evaluator.adjust(a, self.parameters.input_level())?;
         if self.parameters.choice().order == Order::CoeffsFirst {
             x = self.slots_of(evaluator, &x)?;
@@ -241,24 +203,39 @@ impl Bootstrapper {
         }
         // The automorphism permutes coefficients, so that it may come before the raise, where it costs least.
         let x = evaluator.rotate(&x, self.coeffs_to_slots.turn())?;
-        let mut x = self.encapsulation.raise(&self.context, keys, &x)?;
-        for rotation in self.trace_rotations() {
+        let mut x = keys.raise(&self.context, &x)?;
+        for rotation in trace_rotations(&self.parameters) {
             x = evaluator.add(&x, &evaluator.rotate(&x, rotation)?)?;
         }
-        self.coeffs_to_slots.apply(evaluator, &x)
+        self.coeffs_to_slots.apply(evaluator, &x, self.budget)
     }
 
     fn slots_of(&self, evaluator: &Evaluator, x: &Ciphertext) -> Result<Ciphertext, CkksError> {
         let turned = evaluator.rotate(x, self.slots_to_coeffs.turn())?;
-        self.slots_to_coeffs.apply(evaluator, &turned)
+        self.slots_to_coeffs.apply(evaluator, &turned, self.budget)
     }
+}
 
-    /// Rotations that sum up to the trace into the ring of the slots that repeat.
-    fn trace_rotations(&self) -> impl Iterator<Item = Rotation> {
-        let all = self.parameters.parameters().slots().0;
-        let own = self.parameters.choice().slots.0;
-        std::iter::successors(Some(own), |r| Some(2 * r)).take_while(move |&r| r < all).map(|r| Rotation(r as u32))
+impl KeyRequest {
+    /// Ask for everything that a bootstrap needs too.
+    pub fn bootstrap(&mut self, parameters: &BootstrapParameters) {
+        let (raised, eval) = (parameters.raised_level(), parameters.eval_mod_level());
+        let [first, last] = [Shape::coeffs_to_slots(parameters), Shape::slots_to_coeffs(parameters)];
+        first.request_keys(self);
+        last.request_keys(self);
+        self.rotation(last.turn(), parameters.slots_to_coeffs_level());
+        self.rotation(first.turn(), Level(0));
+        trace_rotations(parameters).for_each(|rotation| self.rotation(rotation, raised));
+        self.relinearize = self.relinearize.max(Some(eval));
+        self.conjugate = self.conjugate.max(Some(eval));
+        self.encapsulate = Some(parameters.clone());
     }
+}
+
+/// Rotations that sum up to the trace into the ring of the slots that repeat.
+fn trace_rotations(parameters: &BootstrapParameters) -> impl Iterator<Item = Rotation> {
+    let (own, all) = (parameters.choice().slots.0, parameters.parameters().slots().0);
+    std::iter::successors(Some(own), |r| Some(2 * r)).take_while(move |&r| r < all).map(|r| Rotation(r as u32))
 }
 
 /// a + conj(a).

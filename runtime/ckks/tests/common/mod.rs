@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use hec_ckks::{Ciphertext, Context, Encoder, EvaluationKeys, Evaluator, KeyRequest, PrecisionStats, SecretKey};
-use hec_params::{ChainRequest, Depth, Level, LogN, Parameters, ParametersLiteral, Rotation};
+use hec_params::{
+    BootstrapChoice, ChainRequest, Depth, Level, LogN, Order, Parameters, ParametersLiteral, Rotation, Sine, Slots,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
@@ -23,6 +25,31 @@ pub fn toy(log_n: u32, depth: u32, scale_bits: f64, digit_size: usize) -> ChainR
         scale_bits,
         base_bits: scale_bits + 9.0,
         digit_size,
+        insecure_toy: true,
+    }
+}
+
+/// A bootstrap with two levels left.
+pub fn toy_bootstrap(log_n: u32, log_slots: u32, order: Order) -> BootstrapChoice {
+    let radices = |most: u32| {
+        let count = most.min(log_slots);
+        (0..count).map(|i| log_slots / count + u32::from(i < log_slots % count)).collect()
+    };
+    BootstrapChoice {
+        log_n: LogN(log_n),
+        slots: Slots(1 << log_slots),
+        order,
+        levels: Depth(2),
+        scale_bits: 40.0,
+        base_bits: 49.8,
+        eval_bits: 49.8,
+        boost_bits: 0.0,
+        coeffs_to_slots: radices(3),
+        slots_to_coeffs: radices(2),
+        sine: Sine { degree: 30, double_angles: 3, arcsine: 3, ratio_bits: 9.0 },
+        weight: 32,
+        log2_failure: -100.0,
+        digit_size: 4,
         insecure_toy: true,
     }
 }

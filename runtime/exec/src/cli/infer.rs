@@ -2,8 +2,9 @@
 
 use super::Infer;
 use super::bar::Bar;
+use super::bootstraps::Bootstraps;
 use super::measure::json;
-use super::output::{classes, security_line, warn_insecure, write_outputs};
+use super::output::{classes, is_secure, security_line, warn_insecure, write_outputs};
 use hec_ckks::PrecisionStats;
 use hec_ir::array::ArrayError;
 use hec_ir::artifact::Artifact;
@@ -20,6 +21,7 @@ struct Report {
     model: String,
     security: String,
     insecure: bool,
+    bootstraps: Option<Bootstraps>,
     samples: Vec<Sample>,
     /// Samples whose class is the label, where labels are given.
     labels_agree: Option<usize>,
@@ -77,7 +79,7 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     let preparing = Bar::new("preparing");
     let session = Session::new(artifact, args.machine.max_memory, &preparing)?;
     drop(preparing);
-    warn_insecure(session.client().context().parameters());
+    warn_insecure(session.client().scheme());
     let mut all = Vec::with_capacity(indices.len());
     let bar = Bar::new("samples");
     for (done, &index) in indices.iter().enumerate() {
@@ -165,13 +167,13 @@ fn report(
     };
     let labels_agree = truth.labels.as_ref().map(|_| agree(|s| &s.label));
     let expected_agree = truth.expected.as_ref().map(|_| agree(|s| &s.expected_class));
-    let parameters = session.client().context().parameters();
-    let file = session.client().file();
+    let (file, scheme) = (session.client().file(), session.client().scheme());
     let median = |time: fn(&Inference) -> Duration| median(all.iter().map(|(_, i)| time(i).as_secs_f64()).collect());
     Ok(Report {
         model: file.name.clone(),
         security: security_line(&file.parameters)?,
-        insecure: !parameters.security().is_secure(),
+        insecure: !is_secure(scheme),
+        bootstraps: Bootstraps::of(session.server().prepared().program(), scheme),
         labels_agree,
         expected_agree,
         error: truth.expected.as_ref().map(|_| Error::of(&actual, &expected)),
@@ -205,6 +207,9 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 fn text(report: &Report) -> String {
     let mut text = format!("{}: {}\n", report.model, report.security);
+    if let Some(all) = &report.bootstraps {
+        let _ = writeln!(text, "bootstraps: {}\n{}", all.describe(), all.encapsulation());
+    }
     for sample in &report.samples {
         let _ = write!(text, "sample {}: class {}", sample.index, list(&sample.class));
         if let Some(label) = &sample.label {

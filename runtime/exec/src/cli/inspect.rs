@@ -1,6 +1,7 @@
 //! What a file is.
 
 use super::Inspect;
+use super::bootstraps::Bootstraps;
 use super::measure::json;
 use super::output::{security_line, short};
 use hec_ckks::{Ciphertext, EvaluationKeys, FileInfo, FileKind, SecretKey, SeededCiphertext, Stored};
@@ -51,6 +52,8 @@ fn model(path: &Path) -> Result<Facts, RunError> {
     facts.extend(parameters(&program.parameters)?);
     facts.extend(program.inputs.iter().map(|i| layout("input", &i.name, &i.layout)));
     facts.extend(program.outputs.iter().map(|o| layout("output", &o.name, &o.layout)));
+    let scheme = program.scheme().map_err(|e| RunError::Program(e.to_string()))?;
+    facts.extend(Bootstraps::of(program, &scheme).iter().flat_map(bootstraps));
     let diagonals: usize = program.maps.values().map(|m| m.diagonals.len()).sum();
     facts.push(fact("instructions", program.instructions.len()));
     facts.push(fact("linear maps", format!("{} with {diagonals} diagonals", program.maps.len())));
@@ -66,6 +69,9 @@ fn client_file(path: &Path) -> Result<Facts, RunError> {
         fact("program", &client.program_id),
     ];
     facts.extend(parameters(&client.parameters)?);
+    let scheme = client.scheme().map_err(|e| RunError::Program(e.to_string()))?;
+    let each = scheme.bootstrap().filter(|_| client.keys.bootstrap).map(Bootstraps::each);
+    facts.extend(each.iter().flat_map(bootstraps));
     facts.extend(client.inputs.iter().map(|i| layout("input", &i.name, &i.layout)));
     for output in &client.outputs {
         facts.push(layout("output", &output.name, &output.layout));
@@ -91,9 +97,14 @@ fn layout(kind: &str, name: &str, layout: &Layout) -> (String, String) {
     fact(kind, format!("{name} {:?} in {} ciphertexts", layout.shape.dims(), layout.ciphertexts()))
 }
 
+fn bootstraps(all: &Bootstraps) -> Facts {
+    vec![fact("bootstraps", all.describe()), fact("encapsulation", all.encapsulation())]
+}
+
 fn keys(keys: &KeySet) -> (String, String) {
     let relinearize = if keys.relinearize.is_some() { "relinearization and " } else { "" };
-    fact("evaluation keys", format!("{relinearize}{} rotations", keys.rotations.len()))
+    let bootstrap = if keys.bootstrap { ", and those of bootstraps" } else { "" };
+    fact("evaluation keys", format!("{relinearize}{} rotations{bootstrap}", keys.rotations.len()))
 }
 
 /// Keys and ciphertexts: what the header says, and with the client's file all of it, checked.

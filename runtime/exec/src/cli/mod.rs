@@ -1,6 +1,7 @@
 //! Commands and their options.
 
 mod bar;
+mod bootstraps;
 mod infer;
 mod inspect;
 mod measure;

@@ -2,6 +2,7 @@
 
 use hec_ckks::ProgramId;
 use hec_ir::array::{ElementType, write_npy, write_npz};
+use hec_ir::leveled::Scheme;
 use hec_ir::tensor::Tensor;
 use hec_ir::{Parameters, ParametersLiteral};
 use hec_run::RunError;
@@ -65,9 +66,15 @@ pub fn security_line(literal: &ParametersLiteral) -> Result<String, RunError> {
     Ok(parameters.security().to_string())
 }
 
+/// Whether the parameters, and the sparse secret of a bootstrap, have 128-bit security.
+pub fn is_secure(scheme: &Scheme) -> bool {
+    let sparse = scheme.bootstrap().is_none_or(|b| b.encapsulation_report().is_secure());
+    scheme.parameters().security().is_secure() && sparse
+}
+
 /// Say loudly when parameters do not protect anything.
-pub fn warn_insecure(parameters: &Parameters) {
-    if !parameters.security().is_secure() {
+pub fn warn_insecure(scheme: &Scheme) {
+    if !is_secure(scheme) {
         super::complain("INSECURE: toy parameters below 128-bit security. Anyone can decrypt. Use no real data.");
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 fn client(path: &Path) -> Result<Client, RunError> {
     let client = Client::load(path)?;
-    warn_insecure(client.context().parameters());
+    warn_insecure(client.scheme());
     Ok(client)
 }
 
@@ -66,7 +66,7 @@ pub fn encrypt(args: &Encrypt) -> Result<String, RunError> {
 pub fn eval(args: &Eval) -> Result<String, RunError> {
     args.machine.threads.apply()?;
     let server = Server::load(&args.model, args.machine.max_memory, &Bar::new("preparing"))?;
-    warn_insecure(server.context().parameters());
+    warn_insecure(server.prepared().scheme());
     let keys: EvaluationKeys = load(server.context(), server.program(), &args.keys)?;
     let request: Vec<SeededCiphertext> = load(server.context(), server.program(), &args.input)?;
     let evaluated = server.eval(&Arc::new(keys), request, &Bar::new("evaluating"))?;

@@ -4,11 +4,14 @@
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::circuit::{Input, Output};
 use hec_ir::entity::EntityVec;
-use hec_ir::leveled::Type;
+use hec_ir::leveled::{Scheme, Type};
 use hec_ir::program::{BabyGiant, Instruction, KeySet, Op, Program, Register};
 use hec_ir::tensor::{ClientOp, Shape, Tensor};
-use hec_ir::{Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain, Rotation, Scale, SlotMap, Slots};
-use hec_params::{ChainRequest, Depth};
+use hec_ir::{
+    BootstrapChoice, BootstrapParameters, Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain, Rotation,
+    Scale, SlotMap, Slots,
+};
+use hec_params::{ChainRequest, Depth, Order, Sine};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,19 +34,50 @@ pub fn parameters(log_n: u32, depth: u32, scale_bits: f64, insecure_toy: bool) -
     ParametersLiteral::new(&ChainRequest { log_n, depth, scale_bits, base_bits, digit_size: 2, insecure_toy }).unwrap()
 }
 
+/// A bootstrap of some slots of a toy ring.
+pub fn bootstrap(log_n: u32, log_slots: u32, levels: u32, order: Order) -> BootstrapChoice {
+    let halves = vec![log_slots.div_ceil(2), log_slots / 2];
+    BootstrapChoice {
+        log_n: LogN(log_n),
+        slots: Slots(1 << log_slots),
+        order,
+        levels: Depth(levels),
+        scale_bits: 40.0,
+        base_bits: 49.8,
+        eval_bits: 49.8,
+        boost_bits: 0.0,
+        coeffs_to_slots: halves.clone(),
+        slots_to_coeffs: halves,
+        sine: Sine { degree: 30, double_angles: 3, arcsine: 3, ratio_bits: 9.0 },
+        weight: 32,
+        log2_failure: -100.0,
+        digit_size: 4,
+        insecure_toy: true,
+    }
+}
+
 /// Writes instructions with their types.
 pub struct Builder {
     pub program: Program,
-    checked: Parameters,
+    scheme: Scheme,
     types: BTreeMap<Register, Type>,
 }
 
 impl Builder {
     pub fn new(name: &str, literal: ParametersLiteral) -> Self {
+        Self::of(name, Parameters::check(literal).unwrap().into())
+    }
+
+    /// Of a program that bootstraps.
+    pub fn bootstrapping(name: &str, choice: BootstrapChoice) -> Self {
+        Self::of(name, BootstrapParameters::check(choice).unwrap().into())
+    }
+
+    fn of(name: &str, scheme: Scheme) -> Self {
         let program = Program {
             name: name.to_owned(),
-            parameters: literal.clone(),
-            bootstrap: None,
+            parameters: scheme.parameters().literal().clone(),
+            bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
             inputs: Vec::new(),
             instructions: Vec::new(),
             maps: EntityVec::new(),
@@ -52,18 +86,26 @@ impl Builder {
             outputs: Vec::new(),
             keys: KeySet::default(),
         };
-        Builder { program, checked: Parameters::check(literal).unwrap(), types: BTreeMap::new() }
+        Builder { program, scheme, types: BTreeMap::new() }
+    }
+
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
     }
 
     pub fn slots(&self) -> Slots {
-        self.checked.slots()
+        self.scheme.bootstrap().map_or(self.scheme.parameters().slots(), |b| b.choice().slots)
+    }
+
+    pub fn level(&self, register: u32) -> Level {
+        self.types[&Register(register)].level
     }
 
     /// Append `to = op(args)`; the type follows from the operation.
     pub fn push(&mut self, layer: &str, op: Op, to: u32, args: &[u32]) {
         let args: Vec<Register> = args.iter().map(|&r| Register(r)).collect();
         let first = args.first().map(|r| self.types[r]);
-        let at = |level: Level| self.checked.scale(level);
+        let at = |level: Level| self.scheme.parameters().scale(level);
         let squared = |t: Type| Scale(t.scale.0 * t.scale.0);
         let count = |op| match op {
             Op::Load(i) => self.program.inputs[i as usize].layout.ciphertexts() as u32,
@@ -73,7 +115,7 @@ impl Builder {
         let below = |t: Type| Level(t.level.0 - 1);
         let ty = match (op, first) {
             (Op::Load(_), _) => {
-                let level = self.checked.top_level();
+                let level = self.scheme.input_level();
                 Type { count: count(op), level, scale: at(level), parts: 2 }
             }
             (Op::Linear(_), Some(t)) => Type { count: count(op), level: below(t), scale: at(below(t)), parts: 2 },
@@ -82,7 +124,7 @@ impl Builder {
             (Op::Relinearize, Some(t)) => Type { parts: 2, ..t },
             (Op::Rescale, Some(t)) => Type { level: below(t), scale: at(below(t)), ..t },
             (Op::RelinearizeRescale, Some(t)) => Type { level: below(t), scale: at(below(t)), parts: 2, ..t },
-            (Op::Adjust(level), Some(t)) => Type { level, scale: at(level), ..t },
+            (Op::Adjust(level) | Op::Bootstrap(level), Some(t)) => Type { level, scale: at(level), ..t },
             (_, Some(t)) => t,
             (_, None) => panic!("{op:?} takes an argument"),
         };

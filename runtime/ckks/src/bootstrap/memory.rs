@@ -1,0 +1,103 @@
+//! How much memory a bootstrap takes, before there is one.
+
+use hec_params::{BootstrapParameters, Level};
+use hec_poly::{Basis, EvaluationTree, Parity};
+
+use super::shape::Shape;
+
+/// Bytes, beside keys and the budget for sums of transforms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootstrapMemory {
+    /// The encoded transforms, which are kept.
+    pub diagonals: usize,
+    /// Ciphertexts and digits while two ciphertexts are bootstrapped.
+    pub working: usize,
+}
+
+/// Sizes in limbs.
+struct Sizes<'a>(&'a BootstrapParameters);
+
+impl BootstrapMemory {
+    /// For these parameters, on the threads of the current pool.
+    pub fn of(parameters: &BootstrapParameters) -> Self {
+        let sizes = Sizes(parameters);
+        let shapes = [Shape::coeffs_to_slots(parameters), Shape::slots_to_coeffs(parameters)];
+        let diagonals: usize = shapes.iter().flat_map(|shape| &shape.factors).map(|f| f.diagonals()).sum();
+        let maps = shapes.iter().map(|shape| sizes.map(shape)).max().unwrap_or(0);
+        let limb = parameters.choice().log_n.degree() * size_of::<f64>();
+        BootstrapMemory { diagonals: diagonals * limb, working: maps.max(sizes.eval_mod()) * limb }
+    }
+}
+
+impl Sizes<'_> {
+    fn poly(&self, level: Level) -> usize {
+        self.0.parameters().prime_count(level)
+    }
+
+    /// The largest map: input, digits, the sum of the output and what it is turned into, the sums of one giant step;
+    /// baby rotations of one limb on each thread.
+    fn map(&self, shape: &Shape) -> usize {
+        let parameters = self.0.parameters();
+        let poly = self.poly(shape.level);
+        let extended = poly + parameters.special().len();
+        let digits = poly.div_ceil(parameters.digit_size());
+        let most = shape.factors.iter().map(|factor| factor.diagonals()).max().unwrap_or(0);
+        let on_a_thread = 4 * most.isqrt() + 2 * digits + 8;
+        4 * poly + digits * extended + 6 * extended + rayon::current_num_threads() * on_a_thread
+    }
+
+    /// Both arguments and what they are parts of, the powers of one, and products from the root of its tree to a leaf.
+    fn eval_mod(&self) -> usize {
+        let level = self.0.eval_mod_level();
+        let sine = self.0.choice().sine;
+        let tree = EvaluationTree::new(Basis::Chebyshev, sine.degree, Parity::Even);
+        // The degree has been checked, and has a tree.
+        let powers = tree.as_ref().map_or(0, |tree| {
+            // T_i lies ⌈log2 i⌉ levels down.
+            let down = |i: usize| i.next_power_of_two().trailing_zeros();
+            tree.powers().iter().map(|p| 2 * self.poly(Level(level.0.saturating_sub(down(p.index))))).sum()
+        });
+        let depth = tree.as_ref().map_or(0, |tree| tree.depth()) as usize;
+        (12 + 4 * depth) * self.poly(level) + powers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Bootstrapper, Content, Context, Encoder, EvaluationKeys, Evaluator, KeyRequest, MemoryBudget, SecretKey,
+    };
+    use hec_params::{BootstrapLiteral, Depth, LogN, Slots};
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use std::sync::Arc;
+
+    #[test]
+    fn is_what_a_bootstrap_takes() {
+        let literal = BootstrapLiteral::new(LogN(9), Slots(1 << 8), 15.0, Depth(4));
+        let parameters = BootstrapLiteral { insecure_toy: true, ..literal }.search().expect("exists");
+        let context = Context::new(parameters.parameters().clone()).expect("valid");
+        let rng = &mut ChaCha20Rng::seed_from_u64(1);
+        let secret = SecretKey::generate(&context, rng);
+        let mut request = KeyRequest::default();
+        request.bootstrap(&parameters);
+        let keys = EvaluationKeys::generate(&context, &secret, &request, rng).expect("makes");
+        let evaluator = Evaluator::new(&context, &Arc::new(keys)).expect("belongs");
+        let bootstrapper = Bootstrapper::new(&context, &parameters).expect("encodes").with_budget(MemoryBudget(0));
+        let BootstrapMemory { diagonals, working } = BootstrapMemory::of(&parameters);
+        assert_eq!(diagonals, bootstrapper.bytes());
+        let level = parameters.input_level();
+        let plaintext = Encoder::new(&context).encode(&[0.5; 256], level, context.scale(level).expect("exists"));
+        let a = secret.encrypt(&context, &plaintext.expect("fits"), rng).expect("fits").expand(&context).expect("fits");
+        let limb = context.degree() * size_of::<f64>();
+        context.pool().measure();
+        let held = context.pool().measure();
+        bootstrapper.bootstrap_pair(&evaluator, [&a, &a]).expect("bootstraps");
+        let pair = (context.pool().measure() - held) * limb;
+        bootstrapper.bootstrap(&evaluator, &a, Content::Real).expect("bootstraps");
+        let alone = (context.pool().measure() - held) * limb;
+        println!("two: {pair} bytes, one: {alone}, of {working}");
+        assert!(alone <= pair && pair <= working && working < 2 * pair);
+    }
+}

@@ -1,0 +1,209 @@
+//! Programs that bootstrap, on real ciphertexts.
+#![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
+
+mod common;
+
+use common::{Builder, Folder, artifact, bootstrap, inputs};
+use hec_ckks::{Bootstrapper, EvaluationKeys, PrecisionStats, Stored};
+use hec_ir::artifact::{Artifact, ClientFile};
+use hec_ir::circuit::{Input, Output};
+use hec_ir::evaluate::clear::simulate_clear;
+use hec_ir::program::{Op, Program, Register};
+use hec_ir::tensor::{Shape, Tensor};
+use hec_ir::{BootstrapChoice, Layout, Level, Plain, Rotation};
+use hec_params::Order;
+use hec_run::{Client, Decryption, Progress, RunError, Server, Session};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+const RAW: Decryption = Decryption { raw: true, flood_bits: None };
+/// Two go through one bootstrap, one is alone.
+const CIPHERTEXTS: usize = 3;
+
+/// An orthogonal matrix: a rotation by 45° of slots that lie half of the slots apart, then one slot and one ciphertext on.
+fn mix(b: &mut Builder) -> Op {
+    let n = b.slots().0;
+    let half = 0.5f64.sqrt();
+    let sign = |s: usize| if s < n / 2 { half } else { -half };
+    let (own, other) = (Arc::new(vec![half; n]), Arc::new((0..n).map(sign).collect::<Vec<f64>>()));
+    let mut diagonals = BTreeMap::new();
+    for o in 0..CIPHERTEXTS as u32 {
+        let i = (o + 1) % CIPHERTEXTS as u32;
+        diagonals.insert((o, i, Rotation(1)), Arc::clone(&own));
+        diagonals.insert((o, i, Rotation((n / 2 + 1) as u32 % n as u32)), Arc::clone(&other));
+    }
+    b.map("mix", (CIPHERTEXTS as u32, CIPHERTEXTS as u32), 2, diagonals)
+}
+
+/// x ↦ mix(x + x²/8), then mix(x − x²/8): three levels each, neither growing nor shrinking, bootstrapped when no level is
+/// left, in turn to the highest level and to the one below.
+fn deep(choice: BootstrapChoice, blocks: u32) -> Program {
+    let mut b = Builder::bootstrapping("deep", choice);
+    let layout = Layout::row_major(Shape::new([CIPHERTEXTS, b.slots().0]), b.slots());
+    b.program.inputs.push(Input { name: "x".to_owned(), layout: layout.clone() });
+    let mix = mix(&mut b);
+    let shares = [0.125, -0.125].map(|share| b.program.plains.push(Plain::Scalar(share)));
+    let parameters = b.scheme().bootstrap().unwrap().clone();
+    let (from, to) = (parameters.input_level(), parameters.output_level());
+    b.push("x", Op::Load(0), 0, &[]);
+    for block in 0..blocks {
+        let layer = format!("block{block}");
+        if b.level(0).0 < from.0 + 3 {
+            if b.level(0) > from {
+                b.push(&layer, Op::Adjust(from), 0, &[0]);
+            }
+            b.push(&layer, Op::Bootstrap(Level(to.0 - block % 2)), 0, &[0]);
+        }
+        b.push(&layer, Op::Square, 1, &[0]);
+        b.push(&layer, Op::RelinearizeRescale, 1, &[1]);
+        b.push(&layer, Op::MulPlain(shares[block as usize % 2]), 1, &[1]);
+        b.push(&layer, Op::Rescale, 1, &[1]);
+        let level = b.level(1);
+        b.push(&layer, Op::Adjust(level), 0, &[0]);
+        b.push(&layer, Op::Add, 0, &[0, 1]);
+        b.push(&layer, mix, 0, &[0]);
+    }
+    b.program.outputs.push(Output { name: "y".to_owned(), value: Register(0), layout, client: vec![] });
+    b.finish()
+}
+
+fn bootstraps(program: &Program) -> usize {
+    program.instructions.iter().filter(|i| matches!(i.op, Op::Bootstrap(_))).count()
+}
+
+/// Inputs in [−1/2, 1/2], and what the program makes of them.
+fn sample(artifact: &Artifact) -> (Vec<Tensor>, Vec<Tensor>) {
+    let mut x = inputs(&ClientFile::of(artifact), 2);
+    x[0].data.iter_mut().for_each(|v| *v *= 0.5);
+    let y = simulate_clear(artifact.program(), &x).unwrap();
+    let largest = y[0].data.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    assert!((0.25..1.0).contains(&largest), "values keep their size: {largest}");
+    (x, y)
+}
+
+#[track_caller]
+fn assert_close(actual: &[Tensor], expected: &[Tensor]) {
+    assert_eq!(actual[0].shape, expected[0].shape);
+    let stats = PrecisionStats::of(&actual[0].data, &expected[0].data);
+    println!("{stats}");
+    assert!(stats.log2_max < -10.0, "{stats}");
+}
+
+#[test]
+fn sixty_levels_by_files() {
+    let folder = Folder::new("bootstrap");
+    let artifact = artifact(deep(bootstrap(5, 4, 4, Order::CoeffsFirst), 20));
+    let (x, y) = sample(&artifact);
+    artifact.write(&folder.path("model.hec")).unwrap();
+    ClientFile::of(&artifact).write(&folder.path("model.client.json")).unwrap();
+    let client = Client::load(&folder.path("model.client.json")).unwrap();
+    let (secret, keys) = client.keygen().unwrap();
+    keys.save(client.context(), client.program(), &folder.path("eval.keys")).unwrap();
+    let request = client.encrypt(&secret, &x).unwrap();
+    let start = client.scheme().input_level();
+    assert!(request.iter().all(|c| c.level() == start) && start < client.context().parameters().top_level());
+
+    let server = Server::load(&folder.path("model.hec"), None, &()).unwrap();
+    let response = |keys: &Arc<EvaluationKeys>| {
+        let request = request.to_bytes(client.context(), client.program()).unwrap();
+        let request = Stored::from_bytes(server.context(), server.program(), &request).unwrap();
+        server.eval(keys, request, &()).unwrap().response
+    };
+    // The same keys, from the file each time, give the same bits.
+    let loaded = [0; 2].map(|_| EvaluationKeys::load(server.context(), server.program(), &folder.path("eval.keys")));
+    let responses = loaded.map(|keys| response(&Arc::new(keys.unwrap())));
+    let bytes = responses.each_ref().map(|r| r.to_bytes(client.context(), client.program()).unwrap());
+    assert!(bytes[0] == bytes[1]);
+    assert_close(&client.decrypt(&secret, &responses[0], &RAW).unwrap(), &y);
+}
+
+/// A value of 8 slots is in a ciphertext twice, or four times.
+#[test]
+fn fewer_slots_than_a_ciphertext_has() {
+    for (log_n, order) in [(5, Order::CoeffsFirst), (6, Order::CoeffsLast)] {
+        let artifact = artifact(deep(bootstrap(log_n, 3, 4, order), 4));
+        assert_eq!(bootstraps(artifact.program()), 3);
+        let (x, y) = sample(&artifact);
+        assert_close(&Session::new(artifact, None, &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs, &y);
+    }
+}
+
+fn expect(result: Result<impl Sized, RunError>, code: &str, reason: &str) {
+    let error = result.err().expect("refused");
+    assert_eq!(error.code(), code, "{error}");
+    assert!(error.to_string().contains(reason), "{error}");
+}
+
+#[test]
+fn other_keys_are_refused() {
+    let artifact = artifact(deep(bootstrap(5, 4, 4, Order::CoeffsFirst), 3));
+    let (x, _) = sample(&artifact);
+    let client = Client::new(ClientFile::of(&artifact)).unwrap();
+    let server = Server::new(artifact.clone(), None, &()).unwrap();
+    let (secret, keys) = client.keygen().unwrap();
+    let (_, other) = client.keygen().unwrap();
+    let request = || client.encrypt(&secret, &x).unwrap();
+    assert!(server.eval(&Arc::new(keys), request(), &()).is_ok());
+    expect(server.eval(&Arc::new(other), request(), &()), "HEC-R007", "different secret keys");
+    let rng = &mut hec_ckks::os_rng().unwrap();
+    let mut lacking = |leave_out: fn(&mut hec_ckks::KeyRequest)| {
+        let mut asked = client.key_request();
+        leave_out(&mut asked);
+        Arc::new(EvaluationKeys::generate(client.context(), &secret, &asked, rng).unwrap())
+    };
+    let keys = lacking(|asked| asked.encapsulate = None);
+    expect(server.eval(&keys, request(), &()), "HEC-R008", "encapsulation in a sparse secret");
+    let keys = lacking(|asked| asked.conjugate = None);
+    expect(server.eval(&keys, request(), &()), "HEC-R008", "no key for conjugation");
+    let keys = lacking(|asked| asked.relinearize = Some(Level(3)));
+    expect(server.eval(&keys, request(), &()), "HEC-R008", "no key for relinearization");
+    let keys = lacking(|asked| asked.rotations.retain(|rotation, _| rotation.0 != 1));
+    expect(server.eval(&keys, request(), &()), "HEC-R008", "no key for rotation");
+
+    let mut unfit = client.file().clone();
+    unfit.bootstrap.as_mut().unwrap().weight = 16;
+    unfit.bootstrap.as_mut().unwrap().levels.0 += 1;
+    expect(Client::new(unfit), "HEC-R002", "not those that the choice makes");
+}
+
+/// Remembers what it was told.
+#[derive(Default)]
+struct Listener(Mutex<Vec<String>>);
+
+impl Progress for Listener {
+    fn advance(&self, _done: usize, _total: usize, what: &str) {
+        self.0.lock().unwrap().push(what.to_owned());
+    }
+}
+
+#[test]
+fn memory_time_and_progress() {
+    let artifact = artifact(deep(bootstrap(6, 5, 4, Order::CoeffsLast), 5));
+    assert_eq!(bootstraps(artifact.program()), 4);
+    let (x, y) = sample(&artifact);
+    let preparing = Listener::default();
+    let session = Session::new(artifact.clone(), None, &preparing).unwrap();
+    assert!(preparing.0.into_inner().unwrap().contains(&"bootstrap".to_owned()));
+    let evaluating = Listener::default();
+    let inference = session.infer(&x, &RAW, &evaluating).unwrap();
+    assert_close(&inference.outputs, &y);
+    let told = evaluating.0.into_inner().unwrap();
+    let bootstraps: Vec<_> = told.iter().filter(|t| t.starts_with("block1, ")).collect();
+    assert_eq!(bootstraps, ["block1, bootstrap 1 of 3", "block1, bootstrap 3 of 3"]);
+    let layers = inference.trace.layers();
+    assert!(layers[2].bootstrap_seconds > 0.0 && layers[2].bootstrap_seconds < layers[2].seconds);
+    assert!(inference.trace.to_string().lines().next().unwrap().contains("bootstrap s"));
+
+    let (plan, client) = (session.server().memory(), session.client());
+    assert_eq!(session.key_bytes(), plan.keys);
+    let (_, keys) = client.keygen().unwrap();
+    let stored = keys.to_bytes(client.context(), client.program()).unwrap().len();
+    let told = session.stored_key_bytes();
+    assert!(told <= stored && stored < told + 8192, "{told} told, {stored} stored");
+    let parameters = client.scheme().bootstrap().unwrap();
+    assert_eq!(plan.bootstrap, Bootstrapper::new(client.context(), parameters).unwrap().bytes());
+    // Everything that must be held, and the least that maps work with.
+    let least = plan.keys + plan.program + plan.process + plan.bootstrap + plan.registers + (32 << 20);
+    assert_close(&Session::new(artifact.clone(), Some(least), &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs, &y);
+    expect(Session::new(artifact, Some(least - 1), &()), "HEC-R011", "at least");
+}
