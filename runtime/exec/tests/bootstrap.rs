@@ -5,6 +5,7 @@ mod common;
 
 use common::{Builder, Folder, artifact, bootstrap, inputs};
 use hec_ckks::{Bootstrapper, EvaluationKeys, PrecisionStats, Stored};
+use hec_ir::array::{ElementType, write_npy};
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::circuit::{Input, Output};
 use hec_ir::evaluate::clear::simulate_clear;
@@ -14,6 +15,7 @@ use hec_ir::{BootstrapChoice, Layout, Level, Plain, Rotation};
 use hec_params::Order;
 use hec_run::{Client, Decryption, Progress, RunError, Server, Session};
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 const RAW: Decryption = Decryption { raw: true, flood_bits: None };
@@ -164,6 +166,46 @@ fn other_keys_are_refused() {
     unfit.bootstrap.as_mut().unwrap().weight = 16;
     unfit.bootstrap.as_mut().unwrap().levels.0 += 1;
     expect(Client::new(unfit), "HEC-R002", "not those that the choice makes");
+}
+
+#[test]
+fn the_binary_tells_how_precise_likely_and_secure_they_are() {
+    let folder = Folder::new("bootstrap-told");
+    let artifact = artifact(deep(bootstrap(5, 4, 4, Order::CoeffsFirst), 5));
+    artifact.write(&folder.path("model.hec")).unwrap();
+    let client = ClientFile::of(&artifact);
+    client.write(&folder.path("model.client.json")).unwrap();
+    let (x, _) = sample(&artifact);
+    std::fs::write(folder.path("x.npy"), write_npy(&x[0], ElementType::F64).unwrap()).unwrap();
+    let run = |args: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hec-run"));
+        let output = command.current_dir(&folder.0).args(args.split_whitespace()).output().unwrap();
+        assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // Four bootstraps of three ciphertexts.
+    let told = "16 slots, level 2 → 6, error 2^-2";
+    for (args, count) in [
+        ("inspect model.hec", "12 of "),
+        ("inspect model.client.json", ""),
+        ("infer model.hec --input x.npy", "12 of "),
+    ] {
+        let text = run(args);
+        assert!(text.contains(&format!(" {count}{told}")), "{args}: {text}");
+        assert!(text.contains("each fails with probability at most 2^-1"), "{args}: {text}");
+        assert_eq!(text.contains("any of them with 2^-1"), !count.is_empty(), "{args}: {text}");
+        assert!(
+            text.contains("sparse secret of weight 32") && text.contains("hybrid attack: INSECURE"),
+            "{args}: {text}"
+        );
+    }
+    run("keygen model.client.json --out .");
+    let text = run("inspect eval.keys --client model.client.json");
+    assert!(text.contains("encapsulation in a sparse secret, up to level") && text.contains("conjugation"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&run("infer model.hec --input x.npy --json")).unwrap();
+    assert_eq!(json["bootstraps"]["count"], 12);
+    let [one, any] = ["log2_failure_of_one", "log2_failure"].map(|name| json["bootstraps"][name].as_f64().unwrap());
+    assert!(one < -100.0 && (any - one - 12f64.log2()).abs() < 1e-9);
 }
 
 /// Remembers what it was told.
