@@ -44,6 +44,18 @@ pub enum Stage {
     Schedule,
 }
 
+/// Whether programs may bootstrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Bootstrapping {
+    /// Where that is predicted to be faster than a larger ring, or nothing else is possible
+    #[default]
+    Auto,
+    /// In any case
+    Always,
+    /// Leveled programs only
+    Never,
+}
+
 /// Arguments of `hec compile`.
 #[derive(Debug, Args)]
 pub struct Compile {
@@ -90,6 +102,9 @@ pub struct How {
     /// log2 of the ring degree; the cheapest that fits if not given
     #[arg(long, value_name = "LOG_N", value_parser = clap::value_parser!(u32).range(4..=17))]
     pub ring: Option<u32>,
+    /// Whether to bootstrap: wherever it pays, in any case, or not at all
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub bootstrap: Bootstrapping,
     /// log2 of the scale; the largest that fits if not given
     #[arg(long, value_name = "BITS", value_parser = scale_bits)]
     pub scale: Option<f64>,
@@ -116,6 +131,7 @@ impl Default for How {
             max_error: MAX_ERROR,
             batch: 1,
             ring: None,
+            bootstrap: Bootstrapping::Auto,
             scale: None,
             costs: None,
             insecure_toy: false,

@@ -23,6 +23,21 @@ impl Failure {
         Failure::new("HEC-C001", format!("{}: {error}", path.display()))
     }
 
+    /// With another failure that stands against another way.
+    pub(crate) fn and(mut self, way: &str, other: &Failure) -> Self {
+        self.message = format!("{}. {way}: {}", self.message, other.message);
+        self.advice = match (self.advice, &other.advice) {
+            (Some(own), Some(others)) if own != *others => Some(format!("{own}; {others}")),
+            (own, others) => own.or(others.clone()),
+        };
+        self
+    }
+
+    /// The first sentence of the reason.
+    pub(crate) fn first_sentence(&self) -> String {
+        self.message.split(". ").next().unwrap_or_default().to_owned()
+    }
+
     /// With what to do next.
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());

@@ -22,7 +22,7 @@ mod samples;
 mod simulate;
 mod text;
 
-pub use cli::{Check, Cli, Command, Compile, How, Opt, ReportArgs, Simulate, Stage};
+pub use cli::{Bootstrapping, Check, Cli, Command, Compile, How, Opt, ReportArgs, Simulate, Stage};
 pub use command::run;
 pub use comparison::{Comparison, class};
 pub use diagnostic::Failure;

@@ -118,6 +118,7 @@ pub fn ring_options(how: &How) -> Result<RingOptions, Failure> {
         costs,
         ring: how.ring.map(hec_ir::LogN),
         scale_bits: how.scale,
+        bootstrap: how.bootstrap,
         max_error: how.max_error,
         insecure_toy: how.insecure_toy,
     })

@@ -1,5 +1,6 @@
 //! Why a circuit cannot be planned.
 
+use crate::bootstrap::LARGEST_BOOTSTRAPPED;
 use hec_ir::circuit::CircuitError;
 use hec_ir::leveled::LeveledError;
 use hec_ir::{Depth, ParametersError};
@@ -12,6 +13,15 @@ pub struct LayerDepth {
     pub layer: String,
     /// Levels.
     pub depth: Depth,
+}
+
+/// How large the values of a layer are.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct LayerMagnitude {
+    /// The model's node.
+    pub layer: String,
+    /// The largest magnitude of a slot.
+    pub magnitude: f64,
 }
 
 /// Why a circuit cannot be planned.
@@ -32,8 +42,8 @@ pub enum PlanError {
         Listed(.layers)
     )]
     TooDeep { needed: Depth, available: Depth, log_n: u32, scale_bits: f64, layers: Vec<LayerDepth> },
-    #[error("no set of bootstraps leaves every value a level: use a larger ring, or calibrate, if values are large")]
-    NoPlacement,
+    #[error("no set of bootstraps leaves every value a level{}", TooLarge(.too_large))]
+    NoPlacement { too_large: Vec<LayerMagnitude> },
     #[error("layer {layer}: {reason}")]
     Assign { layer: String, reason: String },
 }
@@ -47,5 +57,25 @@ impl fmt::Display for Listed<'_> {
             write!(f, "{comma}{} {}", layer.layer, layer.depth)?;
         }
         Ok(())
+    }
+}
+
+/// Layers named in a message.
+const NAMED: usize = 5;
+
+struct TooLarge<'a>(&'a [LayerMagnitude]);
+
+impl fmt::Display for TooLarge<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": beyond {:.0}, values are too large to be bootstrapped, and those of ", LARGEST_BOOTSTRAPPED)?;
+        for (i, LayerMagnitude { layer, magnitude }) in self.0.iter().take(NAMED).enumerate() {
+            let comma = if i == 0 { "" } else { ", of " };
+            write!(f, "{comma}{layer} reach {magnitude:.3e}")?;
+        }
+        let more = self.0.len().saturating_sub(NAMED);
+        if more > 0 { write!(f, ", and of {more} more layers are too large") } else { Ok(()) }
     }
 }

@@ -18,7 +18,7 @@ mod height;
 mod parameters;
 
 pub use bootstrap::BootstrapOptions;
-pub use error::{LayerDepth, PlanError};
+pub use error::{LayerDepth, LayerMagnitude, PlanError};
 pub use parameters::PlanOptions;
 
 use bootstrap::Place;

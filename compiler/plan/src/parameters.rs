@@ -15,7 +15,7 @@ const ONE_PRIME_BITS: f64 = 49.5;
 /// What is asked of the planner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanOptions {
-    /// Ring; its slots are those of the circuit.
+    /// Ring; its slots are those of the circuit. With bootstraps it may have more: then slots repeat.
     pub log_n: LogN,
     /// log2 of the scale; `None` for the largest that security leaves room for, since precision then costs nothing.
     pub scale_bits: Option<f64>,

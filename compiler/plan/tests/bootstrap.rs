@@ -110,7 +110,9 @@ fn values_that_are_too_large_are_divided_or_left_alone() {
     // Twenty times as large, values are doubled after their bootstraps; a million times, they cannot be bootstrapped.
     let doubled = |c: &leveled::Circuit| c.nodes.values().filter(|n| n.op == Leveled::Add).count();
     assert!(doubled(&with(20.0, 4).expect("plans")) > doubled(&leveled));
-    assert!(matches!(with(1e6, 4), Err(PlanError::NoPlacement)));
+    let refused = with(1e6, 4).expect_err("nothing can be bootstrapped");
+    assert!(matches!(&refused, PlanError::NoPlacement { too_large } if too_large[0].layer == "layer"), "{refused}");
+    assert!(refused.to_string().contains("beyond 128") && refused.to_string().contains("layer reach"), "{refused}");
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn what_is_not_secure_is_refused() {
     let secure = PlanOptions { insecure_toy: false, ..options() };
     let refused = plan_with_bootstraps(&deep(10), &secure, &bootstrap());
     assert!(matches!(refused, Err(PlanError::Parameters(ParametersError::NoBootstrap))));
-    let other = PlanOptions { log_n: LogN(6), ..options() };
+    let other = PlanOptions { log_n: LogN(4), ..options() };
     assert!(matches!(plan_with_bootstraps(&deep(1), &other, &bootstrap()), Err(PlanError::Slots { .. })));
     assert!(plan(&deep(1), &options()).expect("fits").bootstrap.is_none());
 }

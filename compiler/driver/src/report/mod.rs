@@ -1,9 +1,10 @@
 //! What is told of a compiled program. It is stored in the artifact and shown by `hec report`.
 
+mod path;
 mod table;
 mod text;
 
-use crate::rings::{Priced, RingOptions, Scheduled};
+use crate::rings::{Alternative, Priced, RingOptions, Scheduled};
 use crate::{Failure, How};
 use hec_ir::artifact::Artifact;
 use hec_ir::cost::RingSize;
@@ -14,7 +15,7 @@ use hec_ir::tensor::Graph;
 use hec_ir::{BootstrapParameters, Level, Parameters};
 use hec_nonlinear::{Replaced, Replacement};
 use hec_optimize::Optimized;
-use hec_params::SecurityReport;
+use hec_params::{EncapsulationReport, SecurityReport};
 use serde::{Deserialize, Serialize};
 
 /// Below all that matters; its logarithm is finite, as JSON wants it.
@@ -43,6 +44,9 @@ pub struct Report {
     pub total: Counts,
     /// Ring, primes, scale.
     pub parameters: ParametersReport,
+    /// Rings that were tried, with and without bootstraps, and what their programs are predicted to take.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Alternative>,
     /// The security line's figures.
     pub security: SecurityReport,
     /// What its bootstraps are, if it has any.
@@ -68,7 +72,7 @@ pub struct DepthReport {
     pub before: u32,
     /// After rewriting.
     pub after: u32,
-    /// Of the packed circuit: what the parameters hold.
+    /// Of the packed circuit: what the parameters hold, if it is not bootstrapped.
     pub packed: u32,
 }
 
@@ -121,6 +125,10 @@ pub struct BootstrapReport {
     pub log2_error: f64,
     /// log2 of the probability that any of them fails, at most.
     pub log2_failure: f64,
+    /// What the security of the sparse secret at the raise rests on, which the security line does not cover.
+    pub encapsulation: EncapsulationReport,
+    /// The levels along the network.
+    pub path: Vec<Step>,
 }
 
 /// Ring, primes, scale.
@@ -182,9 +190,11 @@ impl Report {
         report.preprocess = how.preprocess.clone();
         report.depth.before = optimized.depth_before.0;
         report.depth.after = optimized.depth_after.0;
+        report.depth.packed = hec_plan::depth(&back.circuit).0;
         report.replacements = replaced.replacements.clone();
         report.agreement = agreement;
         report.rules = optimized.fired.clone();
+        report.alternatives = back.alternatives.clone();
         report.warnings.extend(replaced.warnings.iter().cloned());
         if !optimized.saturated {
             report.warnings.push("the search for equal networks ended by its budget".to_owned());
@@ -216,8 +226,11 @@ impl Report {
             layers: table::rows(back),
             total: back.costs.total.clone(),
             parameters: ParametersReport::of(&scheme),
+            alternatives: Vec::new(),
             security: parameters.security(),
-            bootstraps: scheme.bootstrap().and_then(|b| BootstrapReport::of(b, back.costs.total.bootstraps)),
+            bootstraps: scheme
+                .bootstrap()
+                .and_then(|b| BootstrapReport::of(b, &back.program, back.costs.total.bootstraps)),
             sizes: Sizes {
                 key_count: keys.rotations.len() + usize::from(keys.relinearize.is_some()),
                 keys: memory.keys,
@@ -251,8 +264,8 @@ fn limb_bytes(parameters: &Parameters, level: Level) -> usize {
 }
 
 impl BootstrapReport {
-    /// Of `count` bootstraps; `None` if there are none.
-    fn of(b: &BootstrapParameters, count: usize) -> Option<Self> {
+    /// Of the `count` bootstraps of a program; `None` if there are none.
+    fn of(b: &BootstrapParameters, program: &Program, count: usize) -> Option<Self> {
         (count > 0).then(|| BootstrapReport {
             count,
             slots: b.choice().slots.0,
@@ -260,6 +273,8 @@ impl BootstrapReport {
             to: b.output_level().0,
             log2_error: -b.error().bits(),
             log2_failure: b.log2_failure() + libm::log2(count as f64),
+            encapsulation: b.encapsulation_report(),
+            path: path::path(program),
         })
     }
 }
@@ -279,4 +294,5 @@ impl ParametersReport {
     }
 }
 
+pub use path::Step;
 pub use text::{bytes, print};

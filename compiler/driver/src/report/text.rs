@@ -1,6 +1,6 @@
 //! The report as text.
 
-use super::{LayerReport, Report};
+use super::{LayerReport, Report, path};
 use std::fmt::Write;
 
 /// The report for people.
@@ -14,6 +14,9 @@ pub fn print(report: &Report) -> String {
 fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
     writeln!(out, "{}", r.network)?;
     writeln!(out, "security   {}", r.security)?;
+    if let Some(b) = &r.bootstraps {
+        writeln!(out, "           {}", b.encapsulation)?;
+    }
     let p = &r.parameters;
     writeln!(
         out,
@@ -32,6 +35,7 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
             b.count, b.slots, b.from, b.to, b.log2_error, b.log2_failure
         )?;
     }
+    write_alternatives(out, r)?;
     if let Some(a) = &r.agreement {
         let classes = a.classes.map_or(String::new(), |c| format!("{:.1} % of the classes kept, ", 100.0 * c));
         writeln!(
@@ -44,6 +48,10 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
     writeln!(out)?;
     write_layers(out, r)?;
     writeln!(out)?;
+    if let Some(b) = &r.bootstraps {
+        path::draw(out, &b.path)?;
+        writeln!(out)?;
+    }
     write_replacements(out, r)?;
     if !r.rules.is_empty() {
         writeln!(out, "rules that found something new:")?;
@@ -65,6 +73,28 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
     writeln!(out, "time       {:.3} s predicted on one thread, {:.3} s on all", r.seconds.0, r.seconds.1)?;
     for warning in &r.warnings {
         writeln!(out, "warning    {warning}")?;
+    }
+    Ok(())
+}
+
+/// What was tried, and why the program is the one it is.
+fn write_alternatives(out: &mut String, r: &Report) -> std::fmt::Result {
+    for (i, a) in r.alternatives.iter().enumerate() {
+        let with = match a.bootstraps {
+            Some(1) => "one bootstrap".to_owned(),
+            Some(count) => format!("{count} bootstraps"),
+            None if a.bootstrapped => "bootstraps".to_owned(),
+            None => "no bootstrap".to_owned(),
+        };
+        let outcome = match (&a.refused, a.seconds) {
+            (Some(reason), _) => reason.clone(),
+            (None, Some(seconds)) if a.taken => format!("{seconds:.3} s predicted, the least: taken"),
+            (None, seconds) => format!("{:.3} s predicted", seconds.unwrap_or_default()),
+        };
+        let title = if i == 0 { "choice" } else { "" };
+        let ring = format!("N = 2^{}", a.log_n);
+        let reason = outcome.strip_prefix(&format!("{ring}: ")).unwrap_or(&outcome);
+        writeln!(out, "{title:<10} {ring}, {with}: {reason}")?;
     }
     Ok(())
 }

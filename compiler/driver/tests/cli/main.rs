@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test panics when it fails")]
 
+mod bootstraps;
 mod compile;
 mod failures;
 mod folder;

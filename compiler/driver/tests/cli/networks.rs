@@ -72,3 +72,30 @@ fn value(name: &str) -> ValueInfoProto {
     let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
     ValueInfoProto { name: name.to_owned(), type_: Some(kind).into(), ..Default::default() }
 }
+
+/// Matrices and squares, as many layers of each, whose values stay around 1/2: deeper than its levels if there are few.
+/// Inputs are around 1/4.
+pub fn deep(layers: usize) -> String {
+    let constants = "const @w : f64[4,4] = [0.5, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5, -0.5, 0.5, -0.5, \
+                     -0.5, 0.5]\n  const @b : f64[1,4] = [0, 0.5, 0.5, 0.5]";
+    let layer = |i: usize| {
+        format!(
+            "  %h{i} = matmul %s{before}, @w from \"fc{i}\"\n  %c{i} = add_constant %h{i}, @b from \"fc{i}\"\n  \
+             %s{i} = square %c{i} from \"square{i}\"\n",
+            before = i - 1
+        )
+    };
+    let body: String = (1..=layers).map(layer).collect();
+    format!("tensor deep {{\n  {constants}\n  %s0 = input \"x\" : [1,4]\n{body}  output \"y\" %s{layers}\n}}\n")
+}
+
+/// Squares that are made small again, of values around 1000: too large to be bootstrapped.
+pub fn large(layers: usize) -> String {
+    let constants = "const @w : f64[4,4] = [0.001, 0, 0, 0, 0, 0.001, 0, 0, 0, 0, 0.001, 0, 0, 0, 0, 0.001]";
+    let layer = |i: usize| {
+        let before = i - 1;
+        format!("  %q{i} = square %s{before} from \"square{i}\"\n  %s{i} = matmul %q{i}, @w from \"fc{i}\"\n")
+    };
+    let body: String = (1..=layers).map(layer).collect();
+    format!("tensor large {{\n  {constants}\n  %s0 = input \"x\" : [1,4]\n{body}  output \"y\" %s{layers}\n}}\n")
+}

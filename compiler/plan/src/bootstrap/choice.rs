@@ -6,8 +6,9 @@ use crate::height::Heights;
 use crate::parameters::headroom_bits;
 use crate::{PlanError, PlanOptions};
 use hec_ir::circuit::Circuit;
-use hec_ir::{BootstrapParameters, Depth, Level};
+use hec_ir::{BootstrapParameters, Depth, Level, ParametersError};
 use hec_params::BootstrapLiteral;
+use rayon::prelude::*;
 
 /// Levels between two bootstraps that are tried. Fewer than three leave no room for an operation between the level of a
 /// product and that of the bootstrap; more than sixteen fit no ring.
@@ -23,36 +24,35 @@ pub(crate) fn choose(
     bootstrap: &BootstrapOptions,
 ) -> Result<(BootstrapParameters, Placement), PlanError> {
     let ring = options.log_n.slots();
-    if ring != circuit.slots {
+    // Fewer slots than the ring has repeat in a ciphertext.
+    if circuit.slots > ring {
         return Err(PlanError::Slots { circuit: circuit.slots.0, ring: ring.0, log_n: options.log_n.0 });
     }
-    let mut best: Option<(BootstrapParameters, Placement)> = None;
-    let (mut found, mut refused) = (false, None);
-    let levels = bootstrap.levels.map_or(LEVELS, |d| d.0..=d.0);
-    for levels in levels.map(Depth) {
+    let range: Vec<Depth> = bootstrap.levels.map_or(LEVELS, |d| d.0..=d.0).map(Depth).collect();
+    // FOR THE ENGINEER WHO EDITS THIS NOW (remove these lines): ir/core/src/leveled/scheme.rs has `Scheme::slots()` since
+    // today: a program whose bootstrap keeps k slots HAS k slots: layouts, diagonals, plains and rotations are of length
+    // k, and the runtime repeats them in a ciphertext (runtime/exec/src/periodic.rs, being built by `exec`). So a circuit
+    // with a period is to be shortened to it here (vectors and layouts cut to the period, rotations reduced), or packed
+    // with fewer slots than the ring has; `circuit.slots <= ring` is then the check above. Do not change Scheme back.
+    let with_levels = |&levels: &Depth| {
         let literal = BootstrapLiteral {
             scale_bits: options.scale_bits.unwrap_or(SCALE_BITS),
             insecure_toy: options.insecure_toy,
             ..BootstrapLiteral::new(options.log_n, circuit.slots, bootstrap.precision_bits, levels)
         };
-        let parameters = match literal.search() {
-            Ok(parameters) => parameters,
-            Err(error) => {
-                // More levels leave less room still.
-                refused = Some(error);
-                break;
-            }
-        };
-        found = true;
-        let Some(bottom) = bottom(&parameters, options.magnitude) else { continue };
-        let Some(placement) = Problem::new(circuit, heights, bootstrap, &parameters, bottom).solve() else { continue };
-        if best.as_ref().is_none_or(|(_, least)| placement.seconds < least.seconds) {
-            best = Some((parameters, placement));
-        }
-    }
-    best.ok_or(match refused {
+        let parameters = literal.search()?;
+        let place = |bottom| Problem::new(circuit, heights, bootstrap, &parameters, bottom).solve();
+        let placement = bottom(&parameters, options.magnitude).and_then(place);
+        Ok(placement.map(|placement| (parameters, placement)))
+    };
+    let all: Vec<Result<_, ParametersError>> = range.par_iter().map(with_levels).collect();
+    let refused = all.iter().find_map(|one| one.as_ref().err().cloned());
+    let found = all.iter().any(Result::is_ok);
+    // Of equals the one with the fewest levels.
+    let best = all.into_iter().flatten().flatten().min_by(|(_, a), (_, b)| a.seconds.total_cmp(&b.seconds));
+    best.ok_or_else(|| match refused {
         Some(error) if !found => PlanError::Parameters(error),
-        _ => PlanError::NoPlacement,
+        _ => PlanError::NoPlacement { too_large: bootstrap.too_large(circuit) },
     })
 }
 

@@ -7,8 +7,9 @@ mod seconds;
 pub(crate) use choice::choose;
 pub(crate) use placement::{Lift, Place, Places};
 
+use crate::LayerMagnitude;
 use hec_ir::Depth;
-use hec_ir::circuit::ValueId;
+use hec_ir::circuit::{Circuit, ValueId};
 use hec_ir::cost::CostTable;
 use hec_ir::entity::EntityVec;
 
@@ -31,8 +32,24 @@ impl BootstrapOptions {
         let magnitude = self.magnitudes.as_ref().map_or(1.0, |all| MARGIN * all[value]);
         (0..=MOST_SHRINK_BITS).find(|&bits| magnitude <= f64::from(1u32 << bits))
     }
+
+    /// Layers with a value that is too large to be bootstrapped, the largest first.
+    pub(crate) fn too_large(&self, circuit: &Circuit) -> Vec<LayerMagnitude> {
+        let mut layers: Vec<LayerMagnitude> = Vec::new();
+        for (id, node) in circuit.nodes.iter().filter(|(id, _)| self.shrink_bits(*id).is_none()) {
+            let (layer, magnitude) = (node.origin.layer(), self.magnitudes.as_ref().map_or(1.0, |all| all[id]));
+            match layers.iter_mut().find(|l| l.layer == layer) {
+                Some(known) => known.magnitude = known.magnitude.max(magnitude),
+                None => layers.push(LayerMagnitude { layer: layer.to_owned(), magnitude }),
+            }
+        }
+        layers.sort_by(|a, b| b.magnitude.total_cmp(&a.magnitude));
+        layers
+    }
 }
 
+/// The largest magnitude on the samples of a value that can be bootstrapped.
+pub(crate) const LARGEST_BOOTSTRAPPED: f64 = (1u32 << MOST_SHRINK_BITS) as f64 / MARGIN;
 /// Values of other inputs may be this much larger than those of the samples.
 const MARGIN: f64 = 2.0;
 /// The error of a bootstrap grows with its value, so that beyond 2^8 too little is left.

@@ -1,0 +1,185 @@
+//! One ring, leveled or with bootstraps: the cheapest program that is precise enough.
+
+use super::inputs::Inputs;
+use super::{Priced, RingOptions, Scheduled};
+use crate::Failure;
+use hec_ir::circuit::Circuit;
+use hec_ir::evaluate::cost::CostReport;
+use hec_ir::evaluate::noise::simulate_noise;
+use hec_ir::program::Program;
+use hec_ir::tensor::Tensor;
+use hec_ir::{LogN, ParametersError, leveled};
+use hec_plan::{BootstrapOptions, PlanError, PlanOptions};
+
+/// Primes of a key-switching digit that are tried. Few digits of many primes pay for deep networks only.
+const DIGIT_SIZES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
+/// Digits of up to this many primes are tried at any depth; larger ones where there are at least three.
+const ANY_DEPTH: usize = 4;
+/// Outputs on other inputs may be this much larger than on the samples, and partial sums larger than outputs.
+const MAGNITUDE_MARGIN: f64 = 16.0;
+/// Standard deviations of the noise that count as its largest: one output in 10^9 is further off.
+const DEVIATIONS: f64 = 6.0;
+/// Bits by which the bootstraps that are tried first are more precise than the outputs must be.
+const FIRST_RESERVE_BITS: f64 = 1.0;
+
+/// A circuit with what a plan of it follows.
+#[derive(Clone, Copy)]
+pub(super) struct Candidate<'a> {
+    pub circuit: &'a Circuit,
+    pub log_n: LogN,
+    pub inputs: &'a Inputs,
+    pub options: &'a RingOptions,
+}
+
+/// A program with its costs, of which it is not known yet whether it is precise enough.
+struct Draft {
+    leveled: leveled::Circuit,
+    program: Program,
+    costs: CostReport,
+}
+
+/// Why there is no program.
+pub(super) struct Refusal {
+    pub failure: Failure,
+    /// Whether it is for want of levels or precision, which bootstraps may give.
+    pub is_for_room: bool,
+}
+
+impl<E: Into<Failure>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Refusal { failure: error.into(), is_for_room: false }
+    }
+}
+
+impl Refusal {
+    fn for_room(failure: Failure) -> Self {
+        Refusal { failure, is_for_room: true }
+    }
+}
+
+impl Candidate<'_> {
+    /// The cheapest program without bootstraps over the sizes of a key-switching digit; the first refusal if none is
+    /// possible.
+    pub fn leveled(&self) -> Result<Scheduled, Refusal> {
+        let primes = hec_plan::depth(self.circuit).0 as usize + 1;
+        let mut refused: Option<Failure> = None;
+        let mut drafts = Vec::new();
+        for digit_size in DIGIT_SIZES.into_iter().filter(|&d| d <= ANY_DEPTH || 3 * d <= primes) {
+            match hec_plan::plan(self.circuit, &self.plan(digit_size)) {
+                Ok(leveled) => drafts.push(self.draft(leveled)?),
+                // The smallest digit leaves the most room, so its refusal says the most.
+                Err(error @ PlanError::TooDeep { .. }) => refused = refused.or_else(|| Some(error.into())),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        drafts.sort_by(|a, b| a.costs.total.seconds.total_cmp(&b.costs.total.seconds));
+        for draft in drafts {
+            let scheduled = self.price(draft)?;
+            match self.excess(&scheduled.priced) {
+                None => return Ok(scheduled),
+                Some(error) => refused = Some(self.too_noisy(error).advise(QUIETER)),
+            }
+        }
+        Err(Refusal::for_room(refused.unwrap_or_else(super::no_ring)))
+    }
+
+    /// The cheapest program with bootstraps. They are asked to be as precise as the outputs must be, and more precise as
+    /// long as the outputs are not.
+    pub fn bootstrapped(&self) -> Result<Scheduled, Refusal> {
+        let mut options = BootstrapOptions {
+            precision_bits: libm::ceil(libm::log2(DEVIATIONS / self.options.max_error) + FIRST_RESERVE_BITS).max(1.0),
+            levels: None,
+            magnitudes: Some(self.inputs.magnitudes(self.circuit)?),
+            costs: self.options.costs.clone(),
+        };
+        let mut noisy: Option<Failure> = None;
+        loop {
+            let leveled = match (hec_plan::plan_with_bootstraps(self.circuit, &self.plan(1), &options), noisy) {
+                (Ok(leveled), _) => leveled,
+                (Err(_), Some(noisy)) => return Err(Refusal::for_room(noisy)),
+                (Err(error), None) => return Err(self.impossible(error, options.precision_bits)),
+            };
+            let scheduled = self.price(self.draft(leveled)?)?;
+            let Some(error) = self.excess(&scheduled.priced) else { return Ok(scheduled) };
+            let bits = options.precision_bits;
+            let advice = format!("no bootstrap is more precise than 2^-{bits:.0}: {QUIETER}");
+            noisy = Some(self.too_noisy(error).advise(advice));
+            options.precision_bits += libm::ceil(libm::log2(error / self.options.max_error)).clamp(1.0, MOST_RAISED);
+        }
+    }
+
+    fn plan(&self, digit_size: usize) -> PlanOptions {
+        PlanOptions {
+            log_n: self.log_n,
+            scale_bits: self.options.scale_bits,
+            magnitude: self.inputs.range * MAGNITUDE_MARGIN,
+            digit_size,
+            insecure_toy: self.options.insecure_toy,
+        }
+    }
+
+    fn draft(&self, leveled: leveled::Circuit) -> Result<Draft, Failure> {
+        let program = hec_schedule::schedule(&leveled, &self.options.costs)?;
+        let costs = costs(&program, self.options)?;
+        Ok(Draft { leveled, program, costs })
+    }
+
+    fn price(&self, draft: Draft) -> Result<Scheduled, Failure> {
+        let Draft { leveled, program, costs } = draft;
+        let priced = price(program, costs, &self.inputs.samples[0], self.inputs.range)?;
+        Ok(Scheduled { circuit: self.circuit.clone(), leveled, priced, alternatives: Vec::new() })
+    }
+
+    /// The predicted error of an output as a share of the range, if it is too large.
+    fn excess(&self, priced: &Priced) -> Option<f64> {
+        let error = DEVIATIONS * priced.output_noise / self.inputs.range.max(f64::MIN_POSITIVE);
+        (error > self.options.max_error).then_some(error)
+    }
+
+    fn too_noisy(&self, error: f64) -> Failure {
+        let message = format!(
+            "N = 2^{}: the scheme's noise is predicted to be 2^{:.1} of the outputs' range, more than 2^{:.1}",
+            self.log_n.0,
+            libm::log2(error),
+            libm::log2(self.options.max_error)
+        );
+        Failure::new("HEC-L004", message)
+    }
+
+    /// Why there is no plan with bootstraps.
+    fn impossible(&self, error: PlanError, bits: f64) -> Refusal {
+        let ring = self.log_n.0;
+        Refusal::for_room(match error {
+            PlanError::Parameters(ParametersError::NoBootstrap) => {
+                let secure = if self.options.insecure_toy { "" } else { " of 128-bit security" };
+                let message = format!("N = 2^{ring}: no bootstrap{secure} is as precise as 2^-{bits:.0}");
+                Failure::new("HEC-L006", message).advise("use a larger ring, or raise --max-error")
+            }
+            PlanError::NoPlacement { .. } => Failure::new("HEC-L007", format!("N = 2^{ring}: {error}")).advise(
+                "calibrate with inputs as the network will see them, or scale the weights so that values stay small",
+            ),
+            other => return other.into(),
+        })
+    }
+}
+
+const QUIETER: &str = "use a larger ring or scale, or raise --max-error";
+/// Bits by which the precision of bootstraps is raised at once, at most.
+const MOST_RAISED: f64 = 8.0;
+
+/// What a program is predicted to cost.
+pub(super) fn costs(program: &Program, options: &RingOptions) -> Result<CostReport, Failure> {
+    CostReport::of_program(program, &options.costs).map_err(|e| Failure::new("HEC-L005", e))
+}
+
+/// A program with its costs and its noise.
+pub(super) fn price(
+    program: Program,
+    costs: CostReport,
+    sample: &[Tensor],
+    output_range: f64,
+) -> Result<Priced, Failure> {
+    let run = simulate_noise(&program, sample, None).map_err(|e| Failure::new("HEC-L005", e))?;
+    let output_noise = run.outputs.iter().flat_map(|o| &o.std_dev.data).copied().fold(0.0, f64::max);
+    Ok(Priced { program, costs, noise: run.layers, output_noise, output_range })
+}

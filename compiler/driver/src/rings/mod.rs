@@ -1,0 +1,276 @@
+//! The choice of the ring: pack, plan and schedule for each that fits, and take the cheapest.
+//!
+//! A larger ring holds more levels and more slots but costs more an operation; a larger key-switching digit needs fewer
+//! products with keys but more special primes, which take room from the levels; bootstraps make a smaller ring do. None
+//! of it can be decided alone, so every combination worth trying is scheduled and priced by the cost model, and the noise
+//! model says whether it is precise enough.
+
+mod candidate;
+mod inputs;
+
+use crate::{Bootstrapping, Failure};
+use candidate::{Candidate, Refusal};
+use hec_ir::circuit::Circuit;
+use hec_ir::cost::CostTable;
+use hec_ir::evaluate::clear::{simulate_circuit, simulate_clear};
+use hec_ir::evaluate::cost::CostReport;
+use hec_ir::leveled;
+use hec_ir::program::Program;
+use hec_ir::tensor::{Graph, Shape, Tensor};
+use hec_ir::{LogN, Slots};
+use hec_pack::PackOptions;
+use inputs::Inputs;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The smallest ring that is tried.
+const SMALLEST: LogN = hec_params::MIN_LOG_N;
+/// The largest ring that is tried.
+const LARGEST: LogN = hec_params::MAX_LOG_N;
+/// Where a leveled program of at most this ring is possible, bootstraps are not tried: one takes longer than all of it.
+const LARGEST_WITHOUT: LogN = LogN(15);
+/// Rings whose bootstraps are tried; the largest ring's only if no other program is possible.
+const BOOTSTRAPPED: std::ops::RangeInclusive<u32> = 15..=16;
+
+/// Fewer slots gain nothing.
+const LEAST_SLOTS: Slots = Slots(16);
+
+/// What the choice follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RingOptions {
+    /// Costs of the machine.
+    pub costs: CostTable,
+    /// The ring, if the user chose it.
+    pub ring: Option<LogN>,
+    /// log2 of the scale, if the user chose it.
+    pub scale_bits: Option<f64>,
+    /// Whether programs may bootstrap.
+    pub bootstrap: Bootstrapping,
+    /// The largest predicted error of an output, as a share of the outputs' range.
+    pub max_error: f64,
+    /// Accept less than 128-bit security.
+    pub insecure_toy: bool,
+}
+
+/// A program and what is predicted of it.
+pub struct Priced {
+    /// The program.
+    pub program: Program,
+    /// Its predicted costs.
+    pub costs: CostReport,
+    /// Largest standard deviation of the noise in a slot of each layer's result.
+    pub noise: Vec<(String, f64)>,
+    /// Largest standard deviation of the noise in an output.
+    pub output_noise: f64,
+    /// Largest absolute value of an output on the samples.
+    pub output_range: f64,
+}
+
+/// The results of the last three stages.
+pub struct Scheduled {
+    /// On slots.
+    pub circuit: Circuit,
+    /// With levels.
+    pub leveled: leveled::Circuit,
+    /// The program.
+    pub priced: Priced,
+    /// What was tried, this one included.
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A ring that was tried, with or without bootstraps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alternative {
+    /// log2 of the ring degree.
+    pub log_n: u32,
+    /// Whether it was planned with bootstraps.
+    pub bootstrapped: bool,
+    /// Predicted seconds of one thread, if there is a program that is precise enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// Ciphertexts that it bootstraps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstraps: Option<usize>,
+    /// Why there is no such program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// Whether it was taken: it has the least predicted time.
+    pub taken: bool,
+}
+
+impl Alternative {
+    fn of(log_n: LogN, bootstrapped: bool, found: &Result<Scheduled, Refusal>) -> Self {
+        let total = found.as_ref().ok().map(|s| &s.priced.costs.total);
+        Alternative {
+            log_n: log_n.0,
+            bootstrapped,
+            seconds: total.map(|t| t.seconds),
+            bootstraps: total.filter(|_| bootstrapped).map(|t| t.bootstraps),
+            refused: found.as_ref().err().map(|r| r.failure.first_sentence()),
+            taken: false,
+        }
+    }
+}
+
+impl Scheduled {
+    fn seconds(&self) -> f64 {
+        self.priced.costs.total.seconds
+    }
+}
+
+/// The cheapest program that is precise enough.
+///
+/// # Errors
+/// When no ring holds the network, the error of the largest ring, which names the layers that cost the depth; when the
+/// noise is too large in every ring, an error that says how large it is; with what stands against bootstraps.
+pub fn choose(graph: &Graph, samples: &[Vec<Tensor>], options: &RingOptions) -> Result<Scheduled, Failure> {
+    let run = |x: &[Tensor]| graph.run(x).map_err(inputs::unfit);
+    let inputs = Inputs::new(|| input_shapes(graph), samples, run)?;
+    let pack = |log_n: LogN, slots: Slots| {
+        let ring = hec_pack::assumed_ring(log_n.slots());
+        Ok(hec_pack::pack(graph, &PackOptions { slots, costs: options.costs.clone(), ring })?)
+    };
+    let largest = graph.nodes.keys().map(|id| graph.shape(id).elements()).max().unwrap_or(1);
+    let least = Slots(largest.next_power_of_two().max(LEAST_SLOTS.0));
+    Choice::new(options, &inputs, &pack, least).make(options.ring)
+}
+
+/// Plan and schedule a circuit given as text, in the ring that its slots say.
+///
+/// # Errors
+/// As [`choose`].
+pub fn from_circuit(circuit: &Circuit, samples: &[Vec<Tensor>], options: &RingOptions) -> Result<Scheduled, Failure> {
+    let run = |x: &[Tensor]| simulate_circuit(circuit, x).map_err(inputs::unfit);
+    let inputs = Inputs::new(|| circuit.inputs.iter().map(|i| &i.layout.shape), samples, run)?;
+    let log_n = LogN(circuit.slots.0.ilog2() + 1);
+    Choice::new(options, &inputs, &|_, _| Ok(circuit.clone()), circuit.slots).make(Some(log_n))
+}
+
+/// Schedule a leveled circuit given as text.
+///
+/// # Errors
+/// When it cannot be scheduled.
+pub fn from_leveled(circuit: &leveled::Circuit, options: &RingOptions) -> Result<Priced, Failure> {
+    from_program(hec_schedule::schedule(circuit, &options.costs)?, options)
+}
+
+/// Price a program given as text.
+///
+/// # Errors
+/// When it cannot be simulated.
+pub fn from_program(program: Program, options: &RingOptions) -> Result<Priced, Failure> {
+    let sample = inputs::seeded(program.inputs.iter().map(|i| &i.layout.shape), 0);
+    let range = inputs::largest(&simulate_clear(&program, &sample).map_err(inputs::unfit)?);
+    let costs = candidate::costs(&program, options)?;
+    candidate::price(program, costs, &sample, range)
+}
+
+/// A circuit for a ring and a number of slots.
+type Pack<'a> = &'a dyn Fn(LogN, Slots) -> Result<Circuit, Failure>;
+
+/// Programs for one ring after the other, and the best of them.
+struct Choice<'a> {
+    options: &'a RingOptions,
+    inputs: &'a Inputs,
+    pack: Pack<'a>,
+    /// As many slots as the largest value needs.
+    least: Slots,
+    /// Circuits of all slots of a ring, which may be tried twice.
+    packed: BTreeMap<LogN, Circuit>,
+    alternatives: Vec<Alternative>,
+    best: Option<Scheduled>,
+    /// The last refusal without bootstraps, and with them.
+    refused: [Option<Refusal>; 2],
+}
+
+impl<'a> Choice<'a> {
+    fn new(options: &'a RingOptions, inputs: &'a Inputs, pack: Pack<'a>, least: Slots) -> Self {
+        let (packed, alternatives) = (BTreeMap::new(), Vec::new());
+        Choice { options, inputs, pack, least, packed, alternatives, best: None, refused: [None, None] }
+    }
+
+    /// The best program of one ring, or of all.
+    fn make(mut self, ring: Option<LogN>) -> Result<Scheduled, Failure> {
+        let mode = self.options.bootstrap;
+        if mode != Bootstrapping::Always {
+            self.leveled(ring.map_or(SMALLEST.0..=LARGEST.0, |r| r.0..=r.0));
+        }
+        let is_small = self.best.as_ref().is_some_and(|b| b.priced.program.parameters.log_n <= LARGEST_WITHOUT);
+        let is_hopeless = self.best.is_none() && self.refused[0].as_ref().is_some_and(|r| !r.is_for_room);
+        if mode != Bootstrapping::Never && !is_small && !is_hopeless {
+            ring.map_or(BOOTSTRAPPED, |r| r.0..=r.0).for_each(|log_n| self.attempt(LogN(log_n), true));
+            if ring.is_none() && self.best.is_none() {
+                self.attempt(LARGEST, true);
+            }
+        }
+        match self.best {
+            Some(best) => Ok(Scheduled { alternatives: taken(self.alternatives, &best), ..best }),
+            None => Err(match self.refused.map(|r| r.map(|r| r.failure)) {
+                [Some(leveled), Some(bootstrapped)] => leveled.and("With bootstraps", &bootstrapped),
+                [one, other] => one.or(other).unwrap_or_else(no_ring),
+            }),
+        }
+    }
+
+    fn leveled(&mut self, rings: std::ops::RangeInclusive<u32>) {
+        for log_n in rings.map(LogN) {
+            let found_smaller = self.best.is_some();
+            self.attempt(log_n, false);
+            // Twice the ring costs more than twice as much; one step further covers a tensor that then fits one
+            // ciphertext.
+            if found_smaller {
+                break;
+            }
+        }
+    }
+
+    fn attempt(&mut self, log_n: LogN, bootstrapped: bool) {
+        let found =
+            if bootstrapped { self.bootstrapped(log_n) } else { self.candidate(log_n).and_then(|c| c.leveled()) };
+        self.alternatives.push(Alternative::of(log_n, bootstrapped, &found));
+        match found {
+            Ok(found) if self.best.as_ref().is_none_or(|b| found.seconds() < b.seconds()) => self.best = Some(found),
+            Ok(_) => {}
+            Err(error) => self.refused[usize::from(bootstrapped)] = Some(error),
+        }
+    }
+
+    /// With all slots of the ring, or with as few as the values need: a bootstrap of fewer costs less, but packing has
+    /// less room.
+    fn bootstrapped(&mut self, log_n: LogN) -> Result<Scheduled, Refusal> {
+        let few = (self.least < log_n.slots()).then(|| {
+            let circuit = (self.pack)(log_n, self.least)?;
+            Candidate { circuit: &circuit, log_n, inputs: self.inputs, options: self.options }.bootstrapped()
+        });
+        match (few, self.candidate(log_n).and_then(|c| c.bootstrapped())) {
+            (Some(Ok(few)), Ok(all)) => Ok(if few.seconds() <= all.seconds() { few } else { all }),
+            (Some(Ok(few)), Err(_)) => Ok(few),
+            (_, all) => all,
+        }
+    }
+
+    /// With all slots of the ring.
+    fn candidate(&mut self, log_n: LogN) -> Result<Candidate<'_>, Refusal> {
+        if !self.packed.contains_key(&log_n) {
+            self.packed.insert(log_n, (self.pack)(log_n, log_n.slots())?);
+        }
+        Ok(Candidate { circuit: &self.packed[&log_n], log_n, inputs: self.inputs, options: self.options })
+    }
+}
+
+/// With the mark at the one that was taken.
+fn taken(mut alternatives: Vec<Alternative>, best: &Scheduled) -> Vec<Alternative> {
+    let log_n = best.priced.program.parameters.log_n.0;
+    let is_best = |a: &&mut Alternative| a.log_n == log_n && a.bootstrapped == best.leveled.bootstrap.is_some();
+    alternatives.iter_mut().filter(is_best).for_each(|a| a.taken = true);
+    alternatives
+}
+
+fn no_ring() -> Failure {
+    Failure::new("HEC-L003", "no ring is allowed")
+}
+
+fn input_shapes(graph: &Graph) -> impl Iterator<Item = &Shape> {
+    graph.inputs().map(|(id, _)| graph.shape(id))
+}
