@@ -5,8 +5,9 @@ mod example;
 
 use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::evaluate::noise::{Noise, NoisyValue, simulate_noise};
-use hec_ir::evaluate::{Evaluator, SimulateError};
-use hec_ir::leveled::Scheme;
+use hec_ir::evaluate::{Evaluator, SimulateError, pack_inputs, run_leveled};
+use hec_ir::leveled::{self, Scheme};
+use hec_ir::program::{Instruction, Op, Program};
 use hec_ir::{Level, Parameters, Plain, Rotation, Scale};
 use std::sync::Arc;
 
@@ -62,6 +63,10 @@ fn log2(v: &NoisyValue) -> f64 {
     0.5 * v.variance[0][0].log2()
 }
 
+fn near(a: f64, b: f64) -> bool {
+    (a / b - 1.0).abs() < 1e-9
+}
+
 #[test]
 fn each_operation_adds_what_its_formula_says() {
     let parameters = parameters();
@@ -72,15 +77,15 @@ fn each_operation_adds_what_its_formula_says() {
     let n = example::LOG_N.degree() as f64;
     let fresh = value(&mut noise, 0.5);
     let slot = |coefficient: f64, scale: f64| n / 2.0 * coefficient / (scale * scale);
-    let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
     assert!(near(fresh.variance[0][3], slot(3.19 * 3.19 + 1.0 / 12.0, delta)));
 
     let v = fresh.variance[0][0];
-    let sum = noise.add(&fresh, &fresh).unwrap();
+    let other = value(&mut noise, 0.5);
+    let sum = noise.add(&fresh, &other).unwrap();
     assert!(near(sum.variance[0][0], 2.0 * v));
     let square = noise.square(&fresh).unwrap();
     assert!(near(square.variance[0][0], 4.0 * 0.25 * v + 4.0 * v * v));
-    let product = noise.mul(&fresh, &fresh).unwrap();
+    let product = noise.mul(&fresh, &other).unwrap();
     assert!(near(product.variance[0][0], 2.0 * 0.25 * v + 2.0 * v * v));
 
     let plain = Plain::Slots(vec![Arc::new(vec![3.0; example::SLOTS.0])]);
@@ -96,6 +101,47 @@ fn each_operation_adds_what_its_formula_says() {
     assert_eq!(rescaled.ty.scale, Scale(below));
     let dropped = noise.adjust(&fresh, Level(1)).unwrap();
     assert!(dropped.variance[0][0] > v && dropped.ty.level == Level(1));
+}
+
+/// The error of a value is that of all its uses: a sum with itself doubles it.
+#[test]
+fn a_value_is_not_independent_of_itself() {
+    let parameters = parameters();
+    let scheme = Scheme::from(parameters.clone());
+    let mut noise = Noise::predict(&scheme);
+    let x = value(&mut noise, 0.5);
+    let v = x.variance[0][0];
+    let twice = noise.add(&x, &x.clone()).unwrap();
+    let four = noise.add(&twice, &twice).unwrap();
+    assert_eq!((twice.variance[0][0], four.variance[0][0]), (4.0 * v, 16.0 * v));
+    assert_eq!(noise.sub(&x, &x).unwrap().variance[0][0], 0.0);
+    assert_eq!(noise.mul(&x, &x).unwrap().variance, noise.square(&x).unwrap().variance);
+
+    // The same through values of a leveled circuit and through registers of a program.
+    let mut circuit = example::leveled();
+    let last = circuit.outputs[0].value;
+    let double = leveled::Node { op: leveled::Op::Add, args: vec![last, last], ..circuit.nodes[last].clone() };
+    circuit.outputs[0].value = circuit.nodes.push(double);
+    let scheme = circuit.scheme().unwrap();
+    let mut noise = Noise::predict(&scheme);
+    let packed = pack_inputs(&circuit.inputs, &[example::input()]).unwrap();
+    let inputs: Vec<_> = packed.into_iter().map(|slots| noise.encrypt(slots).unwrap()).collect();
+    let doubled = run_leveled(&circuit, &mut noise, &inputs).unwrap().remove(0);
+    circuit.outputs[0].value = last;
+    let once = run_leveled(&circuit, &mut noise, &inputs).unwrap().remove(0);
+    assert_eq!(doubled.variance[0][0], 4.0 * once.variance[0][0]);
+
+    let mut program = example::program();
+    let std_dev =
+        |program: &Program| simulate_noise(program, &[example::input()], None).unwrap().outputs.remove(0).std_dev;
+    let once = std_dev(&program);
+    let register = program.outputs[0].value;
+    let last = program.instructions.iter().rfind(|i| i.destination == register).unwrap().clone();
+    program.instructions.push(Instruction { op: Op::Add, args: vec![register, register], ..last });
+    program.verify().unwrap();
+    for (doubled, once) in std_dev(&program).data.iter().zip(&once.data) {
+        assert!(near(*doubled, 2.0 * once));
+    }
 }
 
 #[test]

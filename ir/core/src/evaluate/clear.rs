@@ -2,7 +2,7 @@
 
 use super::layers::ByLayer;
 use super::tensors::{SimulateError, SlotVectors, pack_inputs, unpack_output};
-use super::{Evaluator, circuit_values, run_circuit, run_leveled, run_program};
+use super::{Evaluator, run_circuit, run_leveled, run_program, visit_circuit};
 use crate::circuit::{self, MapId, PlainId};
 use crate::entity::EntityVec;
 use crate::leveled;
@@ -174,10 +174,8 @@ pub fn magnitudes(
     let mut largest: EntityVec<circuit::ValueId, f64> = circuit.nodes.keys().map(|_| 0.0).collect();
     for sample in samples {
         let inputs: Vec<_> = pack_inputs(&circuit.inputs, sample)?.into_iter().map(Arc::new).collect();
-        let Ok(values) = circuit_values(circuit, &mut Clear::new(), &inputs);
-        for (id, value) in circuit.nodes.keys().zip(&values) {
-            largest[id] = largest[id].max(magnitude(value));
-        }
+        let see = |id, value: &Arc<SlotVectors>| largest[id] = f64::max(largest[id], magnitude(value));
+        let Ok(_) = visit_circuit(circuit, &mut Clear::new(), &inputs, see);
     }
     Ok(largest)
 }

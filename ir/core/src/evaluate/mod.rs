@@ -119,30 +119,40 @@ pub fn run_circuit<E: Evaluator>(
     e: &mut E,
     inputs: &[E::Value],
 ) -> Result<Vec<E::Value>, E::Error> {
-    let values = circuit_values(c, e, inputs)?;
-    Ok(c.outputs.iter().map(|o| values[o.value.index()].clone()).collect())
+    visit_circuit(c, e, inputs, |_, _| ())
 }
 
-/// The values of all nodes of a slot circuit.
-fn circuit_values<E: Evaluator>(
+/// As [`run_circuit`], showing every value. A value is dropped after its last use.
+fn visit_circuit<E: Evaluator>(
     c: &circuit::Circuit,
     e: &mut E,
     inputs: &[E::Value],
+    mut see: impl FnMut(circuit::ValueId, &E::Value),
 ) -> Result<Vec<E::Value>, E::Error> {
     let constants = Constants { maps: &c.maps, plans: None, plains: &c.plains };
-    let mut values: Vec<E::Value> = Vec::with_capacity(c.nodes.len());
-    for node in c.nodes.values() {
+    let mut last_use: EntityVec<circuit::ValueId, Option<circuit::ValueId>> = c.nodes.keys().map(|_| None).collect();
+    for (id, node) in c.nodes.iter() {
+        node.args.iter().for_each(|&arg| last_use[arg] = Some(id));
+    }
+    let is_output = |id| c.outputs.iter().any(|o| o.value == id);
+    let mut values: Vec<Option<E::Value>> = Vec::with_capacity(c.nodes.len());
+    for (id, node) in c.nodes.iter() {
         e.enter(&node.origin, node.op.name());
         let value = match node.op {
             circuit::Op::Input(i) => inputs[i as usize].clone(),
             op => {
-                let x = |i: usize| &values[node.args[i].index()];
+                let x = |i: usize| values[node.args[i].index()].as_ref().expect("kept to its last use");
                 apply(e, leveled::Op::from(op).into(), x, &constants)?.expect("only inputs are not applied")
             }
         };
-        values.push(value);
+        see(id, &value);
+        let is_used = last_use[id].is_some() || is_output(id);
+        values.push(is_used.then_some(value));
+        for &arg in node.args.iter().filter(|&&arg| last_use[arg] == Some(id) && !is_output(arg)) {
+            values[arg.index()] = None;
+        }
     }
-    Ok(values)
+    Ok(c.outputs.iter().map(|o| values[o.value.index()].clone().expect("outputs are kept")).collect())
 }
 
 /// Run a leveled circuit, as [`run_circuit`] does.

@@ -3,7 +3,8 @@
 //! Every slot carries the variance of the real part of its error, in units of the message. Errors of different origin
 //! are independent with mean 0, so that variances add; `model.rs` says what each operation adds. What was there before
 //! is carried along: d²·v through a product with d, x²·v_y + y²·v_x + 2·v_x·v_y through a product of two ciphertexts
-//! (the imaginary parts of both errors make up the 2), 4·x²·v + 4·v² through a square.
+//! (the imaginary parts of both errors make up the 2), 4·x²·v + 4·v² through a square. A value is not independent of
+//! itself: x + x carries 4·v, x − x nothing, and x·x is a square.
 //! Sources: Costache, Curtis, Hales, Murphy, Ogilvie, Player, "On the precision loss in approximate homomorphic
 //! encryption" (2023), for the central-limit model in slots; Bossuat, Mouchet, Troncoso-Pastoriza, Hubaux (2021), §4,
 //! for where key switching rounds when it is hoisted.
@@ -106,18 +107,29 @@ impl<'a> Noise<'a> {
         Ok(self.make(ty, SlotVectors::clone(&x.slots), SlotVectors::clone(&x.variance), |_, _| added))
     }
 
-    /// Sum or difference: variances add either way.
-    fn combine(
-        &mut self,
-        x: &NoisyValue,
-        y: &NoisyValue,
-        op: Op,
-        f: impl Fn(f64, f64) -> f64,
-    ) -> Result<NoisyValue, SimulateError> {
+    /// x + sign·y, without an error of its own: variances add either way, but for those of the same error.
+    fn combine(&mut self, x: &NoisyValue, y: &NoisyValue, op: Op, sign: f64) -> Result<NoisyValue, SimulateError> {
         let ty = self.infer(op, &[x, y], x.ty.count)?;
-        let slots = clear::zip(&x.slots, &y.slots, f);
-        let variance = clear::zip(&x.variance, &y.variance, |v, w| v + w);
+        let slots = clear::zip(&x.slots, &y.slots, |x, y| x + sign * y);
+        let variance = if x.is_same(y) {
+            clear::map(&x.variance, |v| (1.0 + sign) * (1.0 + sign) * v)
+        } else {
+            clear::zip(&x.variance, &y.variance, |v, w| v + w)
+        };
         Ok(self.make(ty, slots, variance, |_, _| 0.0))
+    }
+
+    /// x², without an error of its own.
+    fn squared(&mut self, x: &NoisyValue, ty: Type) -> NoisyValue {
+        let variance = clear::zip(&x.slots, &x.variance, |x, v| 4.0 * v * (x * x + v));
+        self.make(ty, clear::map(&x.slots, |x| x * x), variance, |_, _| 0.0)
+    }
+}
+
+impl NoisyValue {
+    /// Whether both are one value with one error: every operation makes its variances anew.
+    fn is_same(&self, other: &NoisyValue) -> bool {
+        Arc::ptr_eq(&self.variance, &other.variance)
     }
 }
 
@@ -178,11 +190,11 @@ impl Evaluator for Noise<'_> {
     }
 
     fn add(&mut self, x: &NoisyValue, y: &NoisyValue) -> Result<NoisyValue, SimulateError> {
-        self.combine(x, y, Op::Add, |x, y| x + y)
+        self.combine(x, y, Op::Add, 1.0)
     }
 
     fn sub(&mut self, x: &NoisyValue, y: &NoisyValue) -> Result<NoisyValue, SimulateError> {
-        self.combine(x, y, Op::Sub, |x, y| x - y)
+        self.combine(x, y, Op::Sub, -1.0)
     }
 
     fn negate(&mut self, x: &NoisyValue) -> Result<NoisyValue, SimulateError> {
@@ -192,6 +204,9 @@ impl Evaluator for Noise<'_> {
 
     fn mul(&mut self, x: &NoisyValue, y: &NoisyValue) -> Result<NoisyValue, SimulateError> {
         let ty = self.infer(Op::Mul, &[x, y], x.ty.count)?;
+        if x.is_same(y) {
+            return Ok(self.squared(x, ty));
+        }
         let own = |value: &[Vec<f64>], other: &[Vec<f64>]| clear::zip(value, other, |x, v| x * x * v);
         let sum = clear::zip(&own(&x.slots, &y.variance), &own(&y.slots, &x.variance), |a, b| a + b);
         let both = clear::zip(&x.variance, &y.variance, |v, w| 2.0 * v * w);
@@ -201,8 +216,7 @@ impl Evaluator for Noise<'_> {
 
     fn square(&mut self, x: &NoisyValue) -> Result<NoisyValue, SimulateError> {
         let ty = self.infer(Op::Square, &[x], x.ty.count)?;
-        let variance = clear::zip(&x.slots, &x.variance, |x, v| 4.0 * v * (x * x + v));
-        Ok(self.make(ty, clear::map(&x.slots, |x| x * x), variance, |_, _| 0.0))
+        Ok(self.squared(x, ty))
     }
 
     fn rotate(&mut self, x: &NoisyValue, rotation: Rotation) -> Result<NoisyValue, SimulateError> {
