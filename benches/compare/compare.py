@@ -18,18 +18,23 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
 
-def lines(command, environment):
-    done = subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True)
-    for line in done.stdout.splitlines():
+def output(command):
+    """What a command prints, on one thread."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def lines(command):
+    for line in output(command).splitlines():
         if line.startswith("{"):
             yield json.loads(line)
 
 
-def our_bench():
+def built_bench(name):
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-    found = [p for p in glob.glob(os.path.join(target, "release", "deps", "primitives-*")) if os.access(p, os.X_OK)]
+    found = [p for p in glob.glob(os.path.join(target, "release", "deps", name + "-*")) if os.access(p, os.X_OK)]
     if not found:
-        sys.exit("not built: run `cargo bench -p hec-ckks --bench primitives --no-run` first")
+        sys.exit(f"not built: run `cargo bench -p hec-ckks --bench {name} --no-run` first")
     return max(found, key=os.path.getmtime)
 
 
@@ -50,7 +55,7 @@ def main():
     parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("sets", nargs="*", default=["n13_d2", "n14_d7", "n15_d14_s45", "n16_d28_s45"])
     args = parser.parse_args()
-    ours = [our_bench(), "--json", "--threads", "1"]
+    ours = [built_bench("primitives"), "--json", "--threads", "1"]
     peer = [args.peer_python, os.path.join(HERE, "openfhe_peer.py")]
     values = collections.defaultdict(lambda: {"openfhe": [], "hec": []})
     least = collections.defaultdict(lambda: {"openfhe": [], "hec": []})
@@ -58,7 +63,7 @@ def main():
     for set_name in args.sets:
         for _ in range(args.rounds):
             for command in (peer, ours):
-                for record in lines(command + [set_name], {"OMP_NUM_THREADS": "1"}):
+                for record in lines(command + [set_name]):
                     unit, value = value_of(record)
                     if unit is not None and record.get("threads", 1) == 1:
                         key = (record["set"], record["op"])

@@ -18,7 +18,7 @@ mod security;
 
 pub use bootstrap::{
     BootstrapChoice, BootstrapError, BootstrapLiteral, BootstrapParameters, EncapsulationReport, Order, Sine,
-    log2_failure, overflow_bound, overflow_probability,
+    baby_steps, log2_failure, overflow_bound, overflow_probability,
 };
 pub use chain::ChainRequest;
 pub use parameters::{Parameters, ParametersError, ParametersLiteral};

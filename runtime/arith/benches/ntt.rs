@@ -79,13 +79,15 @@ fn element_wise(rng: &mut ChaCha20Rng) {
     let w = limbs[2][0];
     line("mul_scalar_add, ns/residue", n as f64, || mul_scalar_add_assign(m, &mut out, &limbs[1], w));
     line("sub_mul_scalar, ns/residue", n as f64, || sub_mul_scalar_assign(m, &mut out, &limbs[1], w));
-    let pairs: Vec<(&[f64], &[f64])> = (0..4).map(|i| (&limbs[i][..], &limbs[i + 4][..])).collect();
-    line("mul_add_many, ns/product", 4.0 * n as f64, || mul_add_many(m, &mut out, &pairs));
     let terms: Vec<(&[f64], [&[f64]; 2])> =
         (0..4).map(|i| (&limbs[i][..], [&limbs[i + 4][..], &limbs[i][..]])).collect();
     let mut second = out.clone();
     line("inner_products, ns/product", 8.0 * n as f64, || {
         inner_products(m, [&mut out, &mut second], &terms, [None, None]);
+    });
+    let short: Vec<(&[f64], [&[f64]; 2])> = terms.iter().map(|&(a, others)| (&a[..n / 8], others)).collect();
+    line("inner_products, short, ns/product", 8.0 * n as f64, || {
+        add_inner_products(m, [&mut out, &mut second], &short);
     });
     let converter = BaseConverter::new(&primes[..4], &primes[4..]).expect("a converter");
     let src: Vec<&[f64]> = limbs[..4].iter().map(Vec::as_slice).collect();

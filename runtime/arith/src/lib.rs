@@ -36,6 +36,6 @@ pub use modulus::{Modulus, REDUCED};
 pub use ntt::NttTable;
 pub use order::evaluation_exponents;
 pub use pointwise::{
-    add, add_assign, inner_products, mul, mul_add_assign, mul_add_many, mul_assign, mul_scalar_add_assign,
-    mul_scalar_assign, neg, neg_assign, reduce_assign, sub, sub_assign, sub_mul_scalar_assign, sum_of_products,
+    add, add_assign, add_inner_products, inner_products, mul, mul_assign, mul_scalar_add_assign, mul_scalar_assign,
+    neg, neg_assign, reduce_assign, sub, sub_assign, sub_mul_scalar_assign, sum_of_products,
 };

@@ -59,19 +59,6 @@ pub fn mul_assign(m: Modulus, a: &mut [f64], b: &[f64]) {
     simd::mul_assign(m, a, b);
 }
 
-/// acc += a·b.
-pub fn mul_add_assign(m: Modulus, acc: &mut [f64], a: &[f64], b: &[f64]) {
-    mul_add_many(m, acc, &[(a, b)]);
-}
-
-/// acc += Σ a·b over all pairs, in one pass with the reduction of the sum put off.
-pub fn mul_add_many(m: Modulus, acc: &mut [f64], pairs: &[(&[f64], &[f64])]) {
-    for (a, b) in pairs {
-        same_length(&[acc.len(), a.len(), b.len()]);
-    }
-    simd::mul_add_many(m, acc, pairs);
-}
-
 /// dst = Σ a·b over all pairs.
 pub fn sum_of_products(m: Modulus, dst: &mut [f64], pairs: &[(&[f64], &[f64])]) {
     for (a, b) in pairs {
@@ -100,6 +87,21 @@ pub fn inner_products(
         same_length(&[n, limb.len()]);
     }
     simd::inner_products(m, dst, terms, addends);
+}
+
+/// acc\[i\] += Σ a·b\[i\] over all terms (a, b). An `a` that is shorter by a power of two r stands for one in which each
+/// eight of its values are repeated r times: the transform of a polynomial in a power of X
+/// ([`evaluation_exponents`](crate::evaluation_exponents)).
+pub fn add_inner_products(m: Modulus, acc: [&mut [f64]; 2], terms: &[(&[f64], [&[f64]; 2])]) {
+    let n = acc[0].len();
+    same_length(&[n, acc[1].len()]);
+    for (a, [b, c]) in terms {
+        same_length(&[n, b.len(), c.len()]);
+        let repeats = n / a.len().max(1);
+        let is_short = a.len().is_multiple_of(8) && repeats * a.len() == n && repeats.is_power_of_two();
+        assert!(a.len() == n || is_short, "{} values stand for {n}", a.len());
+    }
+    simd::add_inner_products(m, acc, terms);
 }
 
 /// a *= w, for one reduced residue w.

@@ -254,15 +254,12 @@ fn element_wise_operations() {
                 check(&updated(&|d| add_assign(m, d, b)), "add_assign", &|x, y, _, _| x + y);
                 check(&updated(&|d| sub_assign(m, d, b)), "sub_assign", &|x, y, _, _| x + q - y);
                 check(&updated(&|d| mul_assign(m, d, b)), "mul_assign", &|x, y, _, _| x * y);
-                check(&updated(&|d| mul_add_assign(m, d, b, c)), "mul_add_assign", &|x, y, z, _| x + y * z);
                 check(&updated(&|d| mul_scalar_assign(m, d, w)), "mul_scalar", &|x, _, _, w| x * w);
                 check(&updated(&|d| mul_scalar_add_assign(m, d, b, w)), "mul_scalar_add", &|x, y, _, w| x + y * w);
                 check(&updated(&|d| sub_mul_scalar_assign(m, d, b, w)), "sub_mul", &|x, y, _, w| (x + q - y) * w);
                 for pairs in [0, 1, 3, 4, 5, 11, 12, 13, 25] {
                     let count = pairs as u128;
                     let same = vec![(&b[..], &c[..]); pairs];
-                    let sum = updated(&|d| mul_add_many(m, d, &same));
-                    check(&sum, "mul_add_many", &|x, y, z, _| x + count * (y * z % q));
                     check(&updated(&|d| sum_of_products(m, d, &same)), "sum_of_products", &|_, y, z, _| {
                         count * (y * z % q)
                     });
@@ -271,9 +268,37 @@ fn element_wise_operations() {
                     inner_products(m, [&mut first, &mut second], &terms, [Some((a, w)), None]);
                     check(&first, "first inner product", &|x, y, z, w| count * (y * z % q) + x * w);
                     check(&second, "second inner product", &|x, y, _, _| count * (x * y % q));
+                    let [mut first, mut second] = [a.clone(), b.clone()];
+                    add_inner_products(m, [&mut first, &mut second], &terms);
+                    check(&first, "first added product", &|x, y, z, _| x + count * (y * z % q));
+                    check(&second, "second added product", &|x, y, _, _| y + count * (x * y % q));
                 }
             });
         }
+    }
+}
+
+#[test]
+fn short_factors_repeat_their_octets() {
+    let m = Modulus::new(prime(50, LogN(4)));
+    let rng = &mut ChaCha20Rng::seed_from_u64(3);
+    let mut random = |n: usize| {
+        let mut limb = vec![0.0; n];
+        sample::uniform(m, rng, &mut limb);
+        limb
+    };
+    for (n, repeats) in [(16, 2), (64, 8), (128, 4), (128, 16)] {
+        let (short, b, c, sums) = (random(n / repeats), random(n), random(n), [random(n), random(n)]);
+        let long: Vec<f64> = short.chunks(8).flat_map(|octet| octet.repeat(repeats)).collect();
+        on_every_backend(|_| {
+            let added = |short: &[f64]| {
+                let [mut first, mut second] = sums.clone();
+                let terms = [(short, [&b[..], &c[..]]), (short, [&c, &b]), (&long, [&c, &c])];
+                add_inner_products(m, [&mut first, &mut second], &terms);
+                [first, second].map(|sum| canonical(&sum, m))
+            };
+            assert_eq!(added(&short), added(&long), "{repeats} octets to {n}");
+        });
     }
 }
 

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::Context;
 use crate::limb::Limb;
-use crate::poly::{Basis, PARALLEL_RESIDUES, Poly, each_limb};
+use crate::poly::{Basis, PARALLEL_RESIDUES, Poly, each_limb, is_worth_threads};
 
 /// Limbs of a group at most, for digits of `digit_size` limbs: more of them share the reading of a digit, fewer stay in
 /// cache.
@@ -82,8 +82,11 @@ impl TailDivider {
     where
         L: Deref<Target = [f64]> + Sync,
     {
-        let mut tail: Vec<Limb> = limbs[self.keep..].iter().map(|limb| context.pool().copy(limb)).collect();
-        each_limb(&mut tail, |k, limb| self.scale_tail(context, basis, self.keep + k, limb));
+        let mut tail: Vec<Limb> = limbs[self.keep..].iter().map(|_| context.pool().any()).collect();
+        each_limb(&mut tail, |k, limb| {
+            limb.copy_from_slice(&limbs[self.keep + k]);
+            self.scale_tail(context, basis, self.keep + k, limb);
+        });
         let divided = map_tasks(self.groups.len(), self.keep * context.degree(), |g| {
             self.divide_group(context, g, &tail, &limbs[self.groups[g].clone()], None)
         });
@@ -97,7 +100,7 @@ impl TailDivider {
 
     /// One group of the result, from the scaled tail and the group's limbs in evaluation order; its image, if an automorphism
     /// is given.
-    pub fn divide_group<L: Deref<Target = [f64]>>(
+    pub fn divide_group<L: Deref<Target = [f64]> + Sync>(
         &self,
         context: &Context,
         g: usize,
@@ -107,10 +110,10 @@ impl TailDivider {
     ) -> Vec<Limb> {
         let group = &self.groups[g];
         let mut out = convert(context, &self.converter, group.clone(), tail);
-        for ((k, out), limb) in group.clone().zip(&mut out).zip(limbs) {
-            let table = context.table(self.basis(), k);
+        let finish = |(i, out): (usize, &mut Limb)| {
+            let table = context.table(self.basis(), group.start + i);
             table.forward(out);
-            let (m, w) = (table.modulus(), self.minus_inverses[k]);
+            let (m, limb, w) = (table.modulus(), &limbs[i][..], self.minus_inverses[group.start + i]);
             match automorphism {
                 None => hec_arith::sub_mul_scalar_assign(m, out, limb, w),
                 Some(automorphism) => {
@@ -119,15 +122,35 @@ impl TailDivider {
                     *out = image;
                 }
             }
+        };
+        if is_worth_threads(&out) {
+            out.par_iter_mut().enumerate().for_each(finish);
+        } else {
+            out.iter_mut().enumerate().for_each(finish);
         }
         out
     }
 }
 
+/// Coefficients that a task converts: enough to be worth one, and of so few limbs that there are several.
+const CONVERTED: usize = 8192;
+
 fn convert(context: &Context, converter: &BaseConverter, targets: Range<usize>, from: &[Limb]) -> Vec<Limb> {
-    let from: Vec<&[f64]> = from.iter().map(|limb| &limb[..]).collect();
     let mut to: Vec<Limb> = targets.clone().map(|_| context.pool().any()).collect();
-    converter.convert(targets, &from, &mut to.iter_mut().map(|limb| &mut limb[..]).collect::<Vec<_>>());
+    let mut pieces: Vec<Vec<&mut [f64]>> = Vec::new();
+    for limb in &mut to {
+        for (i, piece) in limb.chunks_mut(CONVERTED).enumerate() {
+            if pieces.len() == i {
+                pieces.push(Vec::with_capacity(targets.len()));
+            }
+            pieces[i].push(piece);
+        }
+    }
+    pieces.into_par_iter().enumerate().for_each(|(i, mut to)| {
+        let start = i * CONVERTED;
+        let from: Vec<&[f64]> = from.iter().map(|limb| &limb[start..limb.len().min(start + CONVERTED)]).collect();
+        converter.convert(targets.clone(), &from, &mut to);
+    });
     to
 }
 
@@ -170,10 +193,13 @@ pub(crate) struct Lift<'a> {
 impl<'a> Lift<'a> {
     /// `poly` is in evaluation order, the tables are those of its level.
     pub fn new(context: &Context, poly: &Poly, (groups, ups): (&'a [Range<usize>], &'a [DigitUp])) -> Self {
-        let mut scaled = poly.clone();
+        let mut scaled = Poly::any(context, poly.basis());
         let factors: Vec<f64> =
             ups.iter().flat_map(|up| (0..up.own.len()).map(|i| up.converter.source_factor(i))).collect();
-        scaled.for_each_limb(context, |k, table, limb| table.inverse_times(limb, factors[k]));
+        scaled.for_each_limb(context, |k, table, limb| {
+            limb.copy_from_slice(poly.limb(k));
+            table.inverse_times(limb, factors[k]);
+        });
         Lift { basis: Basis { q: poly.basis().q, special: true }, scaled, groups, ups }
     }
 
@@ -183,13 +209,11 @@ impl<'a> Lift<'a> {
         let lift = |j: usize| -> Vec<Option<Limb>> {
             let up = &self.ups[j];
             let own = &self.scaled.limbs()[up.own.clone()];
-            let mut lifted = convert(context, &up.converter, up.others(&group), own).into_iter();
-            let limb = |k: usize| {
-                let mut limb = if up.own.contains(&k) { None } else { lifted.next() };
-                limb.iter_mut().for_each(|limb| context.table(self.basis, k).forward(limb));
-                limb
-            };
-            group.clone().map(limb).collect()
+            let mut lifted = convert(context, &up.converter, up.others(&group), own);
+            let others: Vec<usize> = group.clone().filter(|k| !up.own.contains(k)).collect();
+            each_limb(&mut lifted, |i, limb| context.table(self.basis, others[i]).forward(limb));
+            let mut lifted = lifted.into_iter();
+            group.clone().map(|k| if up.own.contains(&k) { None } else { lifted.next() }).collect()
         };
         let mut limbs: Vec<DigitLimbs> = group.clone().map(|_| Vec::with_capacity(self.ups.len())).collect();
         for digit in map_tasks(self.ups.len(), group.len() * context.degree(), lift) {

@@ -95,6 +95,16 @@ impl EncodedDiagonals {
         Ok(EncodedDiagonals { level, form: Form::Residues(all) })
     }
 
+    /// Some that are encoded already, without residues.
+    pub(crate) fn of_integers(level: Level, all: Vec<Integers>) -> Self {
+        EncodedDiagonals { level, form: Form::Integers(all) }
+    }
+
+    /// Some that are encoded already, with residues.
+    pub(crate) fn of_residues(level: Level, all: Vec<ExtendedPlaintext>) -> Self {
+        EncodedDiagonals { level, form: Form::Residues(all) }
+    }
+
     /// The level that they are encoded for.
     pub fn level(&self) -> Level {
         self.level

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hec_arith::Modulus;
-use hec_params::{Level, Scale};
+use hec_params::{Level, Scale, Slots};
 use rayon::prelude::*;
 
 use crate::poly::{Basis, Poly};
@@ -45,7 +45,8 @@ pub struct Integers {
     pub(crate) coefficients: Vec<f64>,
 }
 
-/// A plaintext factor in QP, ready for products with ciphertexts that have not been divided by P yet.
+/// A plaintext factor in QP, ready for products with ciphertexts that have not been divided by P yet. Where slots repeat
+/// with a period, its limbs are shorter than N.
 #[derive(Clone, Debug)]
 pub struct ExtendedPlaintext {
     pub(crate) level: Level,
@@ -92,7 +93,8 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::encode`].
     pub fn encode_integers(&self, values: &[f64], level: Level, scale: Scale) -> Result<Integers, CkksError> {
-        self.embed(values.len(), values.iter().copied(), std::iter::empty(), level, scale)
+        let slots = self.context.parameters().slots();
+        self.embed(slots, (values.iter().copied(), std::iter::empty()), level, scale)
     }
 
     /// The integers that encode complex values, without residues.
@@ -105,7 +107,14 @@ impl Encoder {
         level: Level,
         scale: Scale,
     ) -> Result<Integers, CkksError> {
-        self.embed(values.len(), values.iter().map(|v| v.re), values.iter().map(|v| v.im), level, scale)
+        let slots = self.context.parameters().slots();
+        self.embed(slots, (values.iter().map(|v| v.re), values.iter().map(|v| v.im)), level, scale)
+    }
+
+    /// The integers that encode a power of two of complex values in the ring that has as many slots.
+    pub(crate) fn encode_period(&self, values: &[Complex], level: Level, scale: Scale) -> Result<Integers, CkksError> {
+        let slots = Slots(values.len());
+        self.embed(slots, (values.iter().map(|v| v.re), values.iter().map(|v| v.im)), level, scale)
     }
 
     /// Encode real values in QP, as a factor at the canonical scale of `level`.
@@ -134,19 +143,19 @@ impl Encoder {
         Ok(re.into_iter().zip(im).map(|(re, im)| Complex { re, im }).collect())
     }
 
+    /// The coefficients of the real and imaginary parts of so many slots.
     fn embed(
         &self,
-        count: usize,
-        re: impl Iterator<Item = f64>,
-        im: impl Iterator<Item = f64>,
+        slots: Slots,
+        (re, im): (impl ExactSizeIterator<Item = f64>, impl Iterator<Item = f64>),
         level: Level,
         scale: Scale,
     ) -> Result<Integers, CkksError> {
         self.context.check_level(level)?;
         check_scale(scale)?;
-        let n = self.context.parameters().slots().0;
-        if count > n {
-            return Err(CkksError::TooManyValues { given: count, slots: n });
+        let n = slots.0;
+        if re.len() > n {
+            return Err(CkksError::TooManyValues { given: re.len(), slots: n });
         }
         let mut coefficients = vec![0.0; 2 * n];
         let (left, right) = coefficients.split_at_mut(n);

@@ -9,14 +9,15 @@ use std::f64::consts::TAU;
 /// Twiddle factors of the transform on n slots.
 #[derive(Debug)]
 pub(crate) struct SpecialFft {
-    n: usize,
-    /// Stage of length 2, 4, .., n: half as many roots each.
-    stages: Vec<(Vec<f64>, Vec<f64>)>,
-    /// How many of them are done range by range, while a range is in cache.
-    cached: usize,
+    /// Stage of length 2, 4, .., n: half as many roots each. Those of fewer slots are the first of them.
+    stages: Vec<Stage>,
 }
 
-/// log2 of the slots whose both parts and roots fill half of a first-level cache.
+/// Roots of a stage: real and imaginary parts.
+type Stage = (Vec<f64>, Vec<f64>);
+
+/// log2 of the slots whose both parts and roots fill half of a first-level cache: so many stages are done range by range,
+/// while a range is in cache.
 const CACHED: usize = 9;
 
 impl SpecialFft {
@@ -29,8 +30,7 @@ impl SpecialFft {
             let orbit = std::iter::successors(Some(1u64), |&g| Some(g * 5 % order));
             orbit.take(length / 2).map(|g| root_of_unity(g, order)).unzip()
         };
-        let stages: Vec<_> = (1..=n.trailing_zeros()).map(stage).collect();
-        SpecialFft { n, cached: stages.len().min(CACHED), stages }
+        SpecialFft { stages: (1..=n.trailing_zeros()).map(stage).collect() }
     }
 
     /// The roots (re, im) of the stage of length 2^(stage+1): half as many. They do not depend on n.
@@ -39,27 +39,34 @@ impl SpecialFft {
         (re, im)
     }
 
-    /// From n complex coefficients (a[k] + i·a[k+n]) to slots, in place.
+    /// The stages of so many slots, at most n: those done range by range, the length of a range, and the others.
+    fn stages(&self, slots: usize) -> (&[Stage], usize, &[Stage]) {
+        let stages = &self.stages[..slots.trailing_zeros() as usize];
+        let (inner, outer) = stages.split_at(stages.len().min(CACHED));
+        (inner, 1 << inner.len(), outer)
+    }
+
+    /// From as many complex coefficients (a[k] + i·a[k+n]) to slots, in place; n or fewer, a power of two.
     pub fn forward(&self, re: &mut [f64], im: &mut [f64]) {
         bit_reverse(re);
         bit_reverse(im);
-        let (inner, outer) = self.stages.split_at(self.cached);
-        for (re, im) in re.chunks_mut(1 << self.cached).zip(im.chunks_mut(1 << self.cached)) {
+        let (inner, range, outer) = self.stages(re.len());
+        for (re, im) in re.chunks_mut(range).zip(im.chunks_mut(range)) {
             inner.iter().for_each(|(wr, wi)| hec_arith::fft_forward(re, im, (wr, wi)));
         }
         outer.iter().for_each(|(wr, wi)| hec_arith::fft_forward(re, im, (wr, wi)));
     }
 
-    /// From slots to n complex coefficients, in place.
+    /// From slots to as many complex coefficients, in place.
     pub fn inverse(&self, re: &mut [f64], im: &mut [f64]) {
-        let (inner, outer) = self.stages.split_at(self.cached);
+        let (inner, range, outer) = self.stages(re.len());
         outer.iter().rev().for_each(|(wr, wi)| hec_arith::fft_inverse(re, im, (wr, wi)));
-        for (re, im) in re.chunks_mut(1 << self.cached).zip(im.chunks_mut(1 << self.cached)) {
+        for (re, im) in re.chunks_mut(range).zip(im.chunks_mut(range)) {
             inner.iter().rev().for_each(|(wr, wi)| hec_arith::fft_inverse(re, im, (wr, wi)));
         }
         bit_reverse(re);
         bit_reverse(im);
-        let share = 1.0 / self.n as f64;
+        let share = 1.0 / re.len() as f64;
         re.iter_mut().chain(im).for_each(|x| *x *= share);
     }
 }

@@ -71,6 +71,7 @@ mod lift;
 mod limb;
 mod linear;
 pub mod noise;
+mod periodic;
 mod poly;
 mod random;
 mod reference;

@@ -1,6 +1,6 @@
 //! Buffers of N residues, recycled: all data of a context is made of them.
 
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes of unused buffers that a context keeps.
@@ -33,8 +33,8 @@ struct Taken {
 pub(crate) struct Limb {
     /// A little longer than N.
     buffer: Vec<f64>,
-    /// The N residues, from a multiple of `LINE` on.
-    residues: Range<usize>,
+    /// Where the N residues start, at a multiple of `LINE`.
+    start: usize,
     pool: Arc<Pool>,
 }
 
@@ -53,12 +53,6 @@ impl Pool {
     pub fn measure(&self) -> usize {
         use std::sync::atomic::Ordering::SeqCst;
         self.taken.most.swap(self.taken.now.load(SeqCst), SeqCst)
-    }
-
-    pub fn zero(self: &Arc<Self>) -> Limb {
-        let mut limb = self.any();
-        limb.fill(0.0);
-        limb
     }
 
     pub fn copy(self: &Arc<Self>, values: &[f64]) -> Limb {
@@ -80,7 +74,7 @@ impl Pool {
             let now = self.taken.now.fetch_add(1, SeqCst) + 1;
             self.taken.most.fetch_max(now, SeqCst);
         }
-        Limb { buffer, residues: start..start + self.n, pool: Arc::clone(self) }
+        Limb { buffer, start, pool: Arc::clone(self) }
     }
 }
 
@@ -106,12 +100,12 @@ impl Deref for Limb {
     type Target = [f64];
 
     fn deref(&self) -> &[f64] {
-        &self.buffer[self.residues.clone()]
+        &self.buffer[self.start..][..self.pool.n]
     }
 }
 
 impl DerefMut for Limb {
     fn deref_mut(&mut self) -> &mut [f64] {
-        &mut self.buffer[self.residues.clone()]
+        &mut self.buffer[self.start..][..self.pool.n]
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Basis {
 }
 
 /// A polynomial of degree below N: one limb of N residues a prime, in NTT evaluation order unless said otherwise.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Poly {
     basis: Basis,
     limbs: Vec<Limb>,
@@ -28,7 +28,9 @@ pub(crate) struct Poly {
 
 impl Poly {
     pub fn zero(context: &Context, basis: Basis) -> Self {
-        Poly { basis, limbs: (0..context.limb_count(basis)).map(|_| context.pool().zero()).collect() }
+        let mut zero = Self::any(context, basis);
+        each_limb(&mut zero.limbs, |_, limb| limb.fill(0.0));
+        zero
     }
 
     /// With any content: for results that overwrite all of it.
@@ -80,7 +82,7 @@ impl Poly {
 
     /// A copy of the first `q` limbs.
     pub fn prefix(&self, q: usize) -> Poly {
-        Poly { basis: Basis { q, special: false }, limbs: self.limbs[..q].to_vec() }
+        Poly { basis: Basis { q, special: false }, limbs: copies(&self.limbs[..q]) }
     }
 
     /// Work on every limb, in parallel where that pays.
@@ -93,6 +95,17 @@ impl Poly {
     pub fn inverse(&mut self, context: &Context) {
         self.for_each_limb(context, |_, table, limb| table.inverse(limb));
     }
+}
+
+impl Clone for Poly {
+    fn clone(&self) -> Self {
+        Poly { basis: self.basis, limbs: copies(&self.limbs) }
+    }
+}
+
+/// Copies of limbs, made in parallel where that pays: memory is slow for one thread.
+fn copies(limbs: &[Limb]) -> Vec<Limb> {
+    if is_worth_threads(limbs) { limbs.par_iter().cloned().collect() } else { limbs.to_vec() }
 }
 
 /// Work on the limbs of two polynomials of one basis together.

@@ -20,18 +20,26 @@ use crate::limb::Limb;
 use crate::linear::{BabyName, GiantStep};
 use crate::poly::{Basis, Poly, for_each_limb_pair};
 use crate::{
-    Ciphertext, CkksError, Decomposed, Diagonal, Diagonals, Encoder, Evaluator, Integers, KeyName, LinearPlan,
-    RotationKeys,
+    Ciphertext, CkksError, Decomposed, Diagonal, Diagonals, Encoder, Evaluator, ExtendedPlaintext, Integers, KeyName,
+    LinearPlan, RotationKeys,
 };
 
-/// Products whose reduction is shared.
-const PRODUCTS: usize = 8;
+/// Diagonals that are transformed before they are multiplied.
+const AT_ONCE: usize = 8;
+
+/// Columns of a limb that are worked on while the baby rotations of all of them stay in cache.
+const COLUMNS: usize = 1024;
 
 /// How many bytes a linear transform may use for diagonals that it encodes and for sums of giant steps. It takes more
 /// passes to stay within; one giant step is always done at once. Baby rotations, of which one limb is held by each
 /// thread, come on top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryBudget(pub usize);
+
+impl MemoryBudget {
+    /// 1.5 GiB: for the diagonals of a bootstrap, which are kept.
+    pub const DIAGONALS: MemoryBudget = MemoryBudget(3 << 29);
+}
 
 impl Default for MemoryBudget {
     /// 1 GiB.
@@ -52,6 +60,9 @@ struct BabyStep<'a> {
     input: usize,
     key: Option<&'a EvaluationKey>,
 }
+
+/// Two parts in QP.
+type Parts = [Poly; 2];
 
 /// How giant steps are rotated.
 enum Giants<'a> {
@@ -145,26 +156,24 @@ impl Evaluator {
             }));
         }
         let work = Transform { evaluator: self, level, basis, inputs, sources, babies };
-        let zero = || (Poly::zero(&self.context, basis), Poly::zero(&self.context, basis));
-        let mut sums: Vec<_> = (0..plan.outputs).map(|_| zero()).collect();
+        let mut sums: Vec<Option<Parts>> = vec![None; plan.outputs];
         for range in passes {
             let pass = &steps[range.clone()];
             let inner = work.inner_sums(pass, &work.encode(pass, diagonals)?);
-            for (i, step) in pass.iter().enumerate() {
-                let sum = &mut sums[step.output];
-                let key = giants.before(&work, step, sum);
-                work.add_rotated(key, &|k, part| &inner[k][2 * i + part][..], sum);
+            for (step, parts) in pass.iter().zip(inner) {
+                giants.add(&work, step, parts, &mut sums[step.output]);
             }
         }
         sums.iter_mut().enumerate().for_each(|(output, sum)| giants.finish(&work, output, sum));
+        let sums = sums.into_iter().map(|sum| sum.unwrap_or_else(|| work.zero()));
         let divider = self.context.mod_down_rescale(level)?;
-        let finish = |(u0, u1): (Poly, Poly)| Ciphertext {
+        let finish = |parts: Parts| Ciphertext {
             key: self.keys.id(),
             level: below,
             scale: self.context.parameters().scale(below),
-            parts: [u0, u1].iter().map(|u| divider.divide(&self.context, basis, u.limbs())).collect(),
+            parts: parts.iter().map(|u| divider.divide(&self.context, basis, u.limbs())).collect(),
         };
-        Ok(sums.into_iter().map(finish).collect())
+        Ok(sums.map(finish).collect())
     }
 
     /// The level of all inputs.
@@ -259,42 +268,66 @@ impl Evaluator {
     }
 }
 
-impl<'a> Giants<'a> {
-    /// Turn the sum of the step's output as far as Horner's rule asks before the step is added; the key of the step.
-    fn before(&mut self, work: &Transform<'_>, step: &GiantStep, sum: &mut (Poly, Poly)) -> Option<&'a EvaluationKey> {
+impl Giants<'_> {
+    /// Add a step to the sum of its output; by Horner's rule that is turned first, until it stands where the step does.
+    fn add(&mut self, work: &Transform<'_>, step: &GiantStep, parts: Parts, sum: &mut Option<Parts>) {
         match self {
-            Giants::Each(keys) => *keys.get(&step.giant)?,
+            Giants::Each(keys) => {
+                let key = keys.get(&step.giant).copied().flatten();
+                match (key, &mut *sum) {
+                    (None, None) => *sum = Some(parts),
+                    (None, Some(sum)) => work.add(sum, &parts),
+                    (Some(key), _) => work.add_rotated(key, &parts, sum.get_or_insert_with(|| work.zero())),
+                }
+            }
             Giants::InTurn { turn, key, at } => {
-                work.turn(*key, *turn, &mut at[step.output], step.giant, sum);
-                None
+                let at = &mut at[step.output];
+                work.turn(*key, *turn, at, step.giant, Some(parts), sum);
             }
         }
     }
 
     /// Turn the sum of an output after its last step.
-    fn finish(&mut self, work: &Transform<'_>, output: usize, sum: &mut (Poly, Poly)) {
+    fn finish(&mut self, work: &Transform<'_>, output: usize, sum: &mut Option<Parts>) {
         if let Giants::InTurn { turn, key, at } = self {
-            work.turn(*key, *turn, &mut at[output], Rotation(0), sum);
+            work.turn(*key, *turn, &mut at[output], Rotation(0), None, sum);
         }
     }
 }
 
 impl Transform<'_> {
-    /// Rotate a sum by `turn` until it stands `at` the rotation `to`. What has not begun is put there.
+    fn zero(&self) -> Parts {
+        [(); 2].map(|()| Poly::zero(&self.evaluator.context, self.basis))
+    }
+
+    fn add(&self, [sum0, sum1]: &mut Parts, parts: &Parts) {
+        for_each_limb_pair(&self.evaluator.context, sum0, sum1, |k, table, x0, x1| {
+            hec_arith::add_assign(table.modulus(), x0, parts[0].limb(k));
+            hec_arith::add_assign(table.modulus(), x1, parts[1].limb(k));
+        });
+    }
+
+    /// Rotate a sum by `turn` until it stands `at` the rotation `to`, and add `parts` there.
     fn turn(
         &self,
         key: Option<&EvaluationKey>,
         turn: Rotation,
         at: &mut Rotation,
         to: Rotation,
-        sum: &mut (Poly, Poly),
+        mut parts: Option<Parts>,
+        sum: &mut Option<Parts>,
     ) {
-        let context = &self.evaluator.context;
-        while *at > to {
-            let zero = (Poly::zero(context, self.basis), Poly::zero(context, self.basis));
-            let (first, second) = std::mem::replace(sum, zero);
-            self.add_rotated(key, &|k, part| if part == 0 { first.limb(k) } else { second.limb(k) }, sum);
+        while let (Some(key), Some(before)) = (key.filter(|_| *at > to), &mut *sum) {
             at.0 -= turn.0;
+            // What is to be added is where the image goes.
+            let start = parts.take_if(|_| *at == to).unwrap_or_else(|| self.zero());
+            let before = std::mem::replace(before, start);
+            sum.iter_mut().for_each(|sum| self.add_rotated(key, &before, sum));
+        }
+        match (parts, &mut *sum) {
+            (Some(parts), Some(sum)) => self.add(sum, &parts),
+            (Some(parts), None) => *sum = Some(parts),
+            (None, _) => (),
         }
         *at = to;
     }
@@ -323,8 +356,11 @@ impl Transform<'_> {
                     return Err(CkksError::DiagonalLevel { encoded: plaintext.level, used: self.level });
                 }
                 Diagonal::Integers(integers) if integers.coefficients.len() == degree => Ready::Integers(integers),
-                Diagonal::Residues(plaintext) if plaintext.poly.fits(context, self.basis) => {
-                    Ready::Residues(&plaintext.poly)
+                Diagonal::Residues(ExtendedPlaintext { poly, .. }) if poly.basis() == self.basis => {
+                    if poly.degree() < 8 || degree % poly.degree() != 0 {
+                        return Err(CkksError::WrongParameters);
+                    }
+                    Ready::Residues(poly)
                 }
                 _ => return Err(CkksError::WrongParameters),
             };
@@ -333,16 +369,22 @@ impl Transform<'_> {
         names.par_iter().map(ready).collect()
     }
 
-    /// For each prime of QP: the two parts of every giant step's sum, one after the other.
-    fn inner_sums(&self, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<Vec<Limb>> {
+    /// The sum of every giant step.
+    fn inner_sums(&self, pass: &[GiantStep], diagonals: &BTreeMap<usize, Ready<'_>>) -> Vec<Parts> {
         let context = &self.evaluator.context;
         let of_group = |g: usize| -> Vec<Vec<Limb>> {
             let digits: Vec<_> = self.sources.iter().map(|s| s.as_ref().map(|s| s.group(context, g))).collect();
             let group = context.groups(self.level)[g].clone();
             group.into_par_iter().map(|k| self.inner_sums_of_limb(k, &digits, pass, diagonals)).collect()
         };
-        (0..context.groups(self.level).len()).into_par_iter().flat_map_iter(of_group).collect()
+        let groups = 0..context.groups(self.level).len();
+        let mut by_prime: Vec<_> =
+            groups.into_par_iter().flat_map_iter(of_group).map(Vec::into_iter).collect::<Vec<_>>();
+        let mut next = || Poly::from_limbs(self.basis, by_prime.iter_mut().filter_map(Iterator::next).collect());
+        pass.iter().map(|_| [next(), next()]).collect()
     }
+
+    /// For one prime: the two parts of every giant step's sum, one after the other.
 
     fn inner_sums_of_limb(
         &self,
@@ -355,26 +397,38 @@ impl Transform<'_> {
         let table = context.table(self.basis, k);
         let m = table.modulus();
         let babies = self.baby_limbs(k, digits, pass);
-        let mut encoded: Vec<Limb> = (0..PRODUCTS).map(|_| context.pool().any()).collect();
-        let mut sums: Vec<Limb> = (0..2 * pass.len()).map(|_| context.pool().zero()).collect();
-        for (step, sum) in pass.iter().zip(sums.chunks_exact_mut(2)) {
-            for terms in step.terms.chunks(PRODUCTS) {
-                for (&(_, d), limb) in terms.iter().zip(&mut encoded) {
-                    if let Ready::Integers(integers) = &diagonals[&d] {
-                        embed_integers(m, &integers.coefficients, limb);
-                        table.forward(limb);
-                    }
-                }
-                let factors = terms.iter().zip(&encoded).map(|(&(_, d), limb)| match &diagonals[&d] {
-                    Ready::Integers(_) => &limb[..],
-                    Ready::Residues(poly) => poly.limb(k),
+        let mut sums: Vec<Limb> = (0..2 * pass.len()).map(|_| context.pool().any()).collect();
+        let n = context.degree();
+        for start in (0..n).step_by(COLUMNS) {
+            let columns = start..n.min(start + COLUMNS);
+            for (step, sum) in pass.iter().zip(sums.chunks_exact_mut(2)) {
+                let ready = step.terms.iter().filter_map(|&(baby, d)| match &diagonals[&d] {
+                    Ready::Integers(_) => None,
+                    Ready::Residues(poly) => Some((part(poly.limb(k), n, &columns), &babies[&baby])),
                 });
-                let factors: Vec<&[f64]> = factors.collect();
-                for (part, sum) in sum.iter_mut().enumerate() {
-                    let pairs =
-                        factors.iter().zip(terms).map(|(&factor, &(baby, _))| (factor, &babies[&baby][part][..]));
-                    hec_arith::mul_add_many(m, sum, &pairs.collect::<Vec<_>>());
+                let terms: Vec<_> =
+                    ready.map(|(factor, baby)| (factor, [0, 1].map(|part| &baby[part][columns.clone()]))).collect();
+                let [first, second] = sum else { continue };
+                let mut sum = [first, second].map(|sum| &mut sum[columns.clone()]);
+                sum.iter_mut().for_each(|sum| sum.fill(0.0));
+                hec_arith::add_inner_products(m, sum, &terms);
+            }
+        }
+        let mut encoded: Vec<Limb> = (0..AT_ONCE).map(|_| context.pool().any()).collect();
+        for (step, sum) in pass.iter().zip(sums.chunks_exact_mut(2)) {
+            let integers = step.terms.iter().filter_map(|&(baby, d)| match &diagonals[&d] {
+                Ready::Integers(integers) => Some((&integers.coefficients, &babies[&baby])),
+                Ready::Residues(_) => None,
+            });
+            for some in integers.collect::<Vec<_>>().chunks(AT_ONCE) {
+                for ((integers, _), limb) in some.iter().zip(&mut encoded) {
+                    embed_integers(m, integers, limb);
+                    table.forward(limb);
                 }
+                let terms: Vec<_> =
+                    encoded.iter().zip(some).map(|(f, (_, [b, c]))| (&f[..], [&b[..], &c[..]])).collect();
+                let [first, second] = sum else { continue };
+                hec_arith::add_inner_products(m, [first, second], &terms);
             }
         }
         sums
@@ -407,37 +461,31 @@ impl Transform<'_> {
         used.into_iter().map(rotated).collect()
     }
 
-    /// Add a rotation of two parts in QP, given limb by limb, to a sum.
-    fn add_rotated<'l>(
-        &self,
-        key: Option<&EvaluationKey>,
-        part: &(dyn Fn(usize, usize) -> &'l [f64] + Sync),
-        (out0, out1): &mut (Poly, Poly),
-    ) {
+    /// Add a rotation of two parts in QP to a sum.
+    fn add_rotated(&self, key: &EvaluationKey, parts: &Parts, [sum0, sum1]: &mut Parts) {
         let context = &self.evaluator.context;
-        let Some(key) = key else {
-            for_each_limb_pair(context, out0, out1, |k, table, x0, x1| {
-                hec_arith::add_assign(table.modulus(), x0, part(k, 0));
-                hec_arith::add_assign(table.modulus(), x1, part(k, 1));
-            });
-            return;
-        };
-        let second: Vec<&[f64]> = (0..context.limb_count(self.basis)).map(|k| part(k, 1)).collect();
-        let c1 = context.mod_down(self.level).divide(context, self.basis, &second);
+        let c1 = context.mod_down(self.level).divide(context, self.basis, parts[1].limbs());
         let source = DigitSource::made(context, &c1, self.level);
         let groups = context.groups(self.level);
-        let add_group = |(g, (out0, out1)): (usize, (&mut [Limb], &mut [Limb]))| {
+        let add_group = |(g, (sum0, sum1)): (usize, (&mut [Limb], &mut [Limb]))| {
             let digits = source.group(context, g);
-            for ((k, x0), x1) in digits.range().zip(out0).zip(out1) {
+            let limbs = digits.range().into_par_iter().zip(sum0).zip(sum1);
+            limbs.for_each(|((k, x0), x1)| {
                 let m = context.table(self.basis, k).modulus();
-                let addends = [Some((part(k, 0), 1.0)), None];
+                let addends = [Some((parts[0].limb(k), 1.0)), None];
                 let sums = key.switching.inner_products(context, self.basis, k, &digits.limb(k), addends);
                 let [u0, u1] = sums.map(|sum| key.image(context, sum));
                 hec_arith::add_assign(m, x0, &u0);
                 hec_arith::add_assign(m, x1, &u1);
-            }
+            });
         };
-        let outs = out0.limb_groups_mut(groups).into_iter().zip(out1.limb_groups_mut(groups));
-        outs.collect::<Vec<_>>().into_par_iter().enumerate().for_each(add_group);
+        let sums = sum0.limb_groups_mut(groups).into_iter().zip(sum1.limb_groups_mut(groups));
+        sums.collect::<Vec<_>>().into_par_iter().enumerate().for_each(add_group);
     }
+}
+
+/// The part of a factor that belongs to some columns out of n; a shorter one repeats each of its octets.
+fn part<'a>(factor: &'a [f64], n: usize, columns: &Range<usize>) -> &'a [f64] {
+    let span = 8 * n / factor.len();
+    &factor[8 * (columns.start / span)..8 * columns.end.div_ceil(span)]
 }

@@ -2,7 +2,7 @@
 
 use crate::RunError;
 use crate::keys::key_request;
-use hec_ckks::{BootstrapMemory, KeyRequest};
+use hec_ckks::{BootstrapMemory, KeyRequest, MemoryBudget};
 use hec_ir::circuit::MapId;
 use hec_ir::leveled::{Scheme, Type};
 use hec_ir::program::{Op, Program, Register};
@@ -117,11 +117,20 @@ impl MemoryPlan {
     /// [`RunError::Memory`] when `limit` does not hold what must be held.
     pub fn new(program: &Program, scheme: &Scheme, limit: Option<usize>) -> Result<Self, RunError> {
         let keys = Sizes(scheme.parameters()).keys(&key_request(&program.keys, scheme));
-        let of_bootstrap = scheme.bootstrap().filter(|_| program.keys.bootstrap).map(BootstrapMemory::of);
-        let (bootstrap, working) = of_bootstrap.map_or((0, 0), |b| (b.diagonals, b.working));
+        let parameters = scheme.bootstrap().filter(|_| program.keys.bootstrap);
+        let of_bootstrap = |budget| {
+            let memory = parameters.map(|parameters| BootstrapMemory::of(parameters, budget));
+            memory.map_or((0, 0), |b| (b.diagonals, b.working))
+        };
+        let (mut bootstrap, working) = of_bootstrap(MemoryBudget::DIAGONALS);
         let registers = peak_of_registers(program, scheme, working);
         let stored = stored_constants(program);
-        let fixed = keys + registers + stored + bootstrap + PROCESS;
+        let mut fixed = keys + registers + stored + bootstrap + PROCESS;
+        if limit.is_some_and(|limit| fixed + MIN_WORKING > limit) {
+            fixed -= bootstrap;
+            (bootstrap, _) = of_bootstrap(MemoryBudget(0));
+            fixed += bootstrap;
+        }
         if let Some(limit) = limit.filter(|&limit| fixed + MIN_WORKING > limit) {
             return Err(RunError::Memory { needed: bytes(fixed + MIN_WORKING), limit: bytes(limit) });
         }

@@ -193,7 +193,8 @@ impl Prepared {
     fn prepare_bootstrap(&mut self, progress: &dyn Progress) -> Result<(), RunError> {
         if let Some(parameters) = self.scheme.bootstrap().filter(|_| self.program.keys.bootstrap) {
             progress.advance(0, 1, "bootstrap");
-            let bootstrapper = Bootstrapper::new(&self.context, parameters)?;
+            let diagonals = MemoryBudget(self.memory.bootstrap);
+            let bootstrapper = Bootstrapper::with_diagonals(&self.context, parameters, diagonals)?;
             self.bootstrapper = Some(bootstrapper.with_budget(MemoryBudget(self.memory.working)));
             progress.advance(1, 1, "");
         }

@@ -51,6 +51,7 @@ impl BootstrapError {
         let angles = (1..=sine.double_angles).map(angle);
         let gain = OTHERS * angles.chain(powers).fold(argument, libm::hypot);
         let eval_mod = gain * rounding * spread / libm::exp2(choice.eval_bits) * ratio;
+        let eval_mod = libm::hypot(eval_mod, diagonals(choice, overflow, range) * ratio);
         // Slots-to-coeffs first: the message is the coefficients, and the switch to the sparse secret adds its own.
         let message = libm::exp2(choice.base_bits) / ratio;
         let (noise, base) = match choice.order {
@@ -89,6 +90,18 @@ const KEY_SWITCH: f64 = 0.5;
 
 /// Error of the cosine that is fitted where overflows are probable, over that of a Chebyshev expansion.
 const FIT: f64 = 1.0 / 128.0;
+
+/// What the rounded diagonals of coeffs-to-slots add to x: the overflow, in root mean square, times the relative error of
+/// each factor. All factors together make x smaller by far, so that the diagonals are small and their rounding is not.
+fn diagonals(choice: &BootstrapChoice, overflow: &Overflow, range: f64) -> f64 {
+    let scale = libm::exp2(choice.eval_bits);
+    let (slots, all) = (choice.slots.0 as f64, choice.log_n.slots().0 as f64);
+    let factors = choice.coeffs_to_slots.len().max(1) as f64;
+    let share = scale / (libm::exp2(choice.base_bits) * range * 2.0 * all / slots * libm::sqrt(slots));
+    let error = libm::sqrt(all / 12.0) / scale / libm::pow(share, 1.0 / factors);
+    let diagonals: f64 = choice.coeffs_to_slots.iter().map(|&radix| libm::exp2(f64::from(radix) + 1.0)).sum();
+    libm::sqrt(overflow.mean(|i| i * i) * diagonals) * error
+}
 
 /// The switch to the sparse secret, a coefficient: one digit, and rounding under few coefficients.
 fn switch(n: f64) -> f64 {

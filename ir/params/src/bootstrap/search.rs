@@ -5,6 +5,7 @@ use super::overflow::Overflow;
 use super::{BootstrapChoice, BootstrapParameters, Order, Sine};
 use crate::{Depth, LogN, ParametersError, Slots, max_log_qp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What is asked of a bootstrap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,7 +98,8 @@ impl BootstrapLiteral {
             factors.filter(move |&(c, s)| c <= log_slots && s <= log_slots).flat_map(move |(c, s)| {
                 let choice = BootstrapChoice {
                     coeffs_to_slots: radices(log_slots, c),
-                    slots_to_coeffs: radices(log_slots, s),
+                    // The other way round, so that equal factors share their keys.
+                    slots_to_coeffs: radices(log_slots, s).into_iter().rev().collect(),
                     ..choice.clone()
                 };
                 (1..=20).map(move |digit_size| BootstrapChoice { digit_size, ..choice.clone() })
@@ -171,8 +173,20 @@ struct Estimate {
 
 /// Of the cosine polynomials of degree 30 and 46.
 const RELINEARIZATIONS: f64 = 8.0;
-/// A product of limbs in transforms of limbs of degree 2^16.
-const PRODUCT: f64 = 0.12;
+
+// Operations on limbs of degree 2^16 in transforms of them, measured on one thread: the shares of the kernels in the time
+// of bootstraps, by how often they run there.
+
+/// A product with a limb of a key, which comes from memory.
+const KEY_PRODUCT: f64 = 0.25;
+/// A product with a limb of a diagonal.
+const PRODUCT: f64 = 0.18;
+/// The same limb from memory, where it is too long for the cache.
+const READ: f64 = 0.3;
+/// From one limb to one other in a conversion.
+const CONVERSION: f64 = 0.13;
+/// A sum, a permutation or a copy.
+const PASS: f64 = 0.12;
 
 impl Estimate {
     fn of(choice: &BootstrapChoice, is_real: bool) -> Estimate {
@@ -189,23 +203,35 @@ impl Estimate {
         let digit_bits = choice.eval_bits.max(choice.scale_bits) * digit as f64 + super::chain::MARGIN;
         let special = libm::ceil(digit_bits / 49.9) as usize;
         let log_qp = log_q + digit_bits + 0.5;
-        let switch = |limbs: usize| Switch { limbs, special, digits: limbs.div_ceil(digit) };
-        let (mut cost, mut keys) = (0.0, 0.0);
-        let mut linear = |radices: &[u32], top: usize| {
+        let switch = |limbs: usize| Switch { limbs, special, digit: digit.min(limbs) };
+        let mut cost = 0.0;
+        // The limbs of the keys for rotations, which both transforms may share.
+        let mut rotations: BTreeMap<usize, f64> = BTreeMap::new();
+        let mut linear = |radices: &[u32], top: usize, is_down: bool| {
+            let mut below = if is_down { choice.slots.0.trailing_zeros() } else { 0 };
             for (i, &radix) in radices.iter().enumerate() {
                 let switch = switch(top - i);
+                below = if is_down { below - radix } else { below };
                 // The radix with the largest stride wraps around.
-                let wraps = if is_first_factor(choice, radices, i) { 1 << radix } else { (2 << radix) - 1 };
-                let babies = (0..).map(|log| 1usize << log).find(|b| b * b >= wraps).unwrap_or(1);
-                let giants = wraps.div_ceil(babies);
-                cost += (babies - 1) as f64 * switch.inner() + giants as f64 * switch.whole();
-                cost += wraps as f64 * (1.0 + 2.0 * PRODUCT) * (switch.limbs + special) as f64;
-                keys += babies as f64 * switch.key_limbs();
+                let wraps = if is_down { i == 0 } else { i + 1 == radices.len() };
+                let diagonals = if wraps { 1 << radix } else { (2 << radix) - 1 };
+                let babies = baby_steps(diagonals);
+                let giants = diagonals.div_ceil(babies);
+                let read = if wraps && choice.slots == choice.log_n.slots() { READ } else { 0.0 };
+                cost += switch.lift() + (babies - 1) as f64 * switch.inner() + switch.divide(2);
+                cost += (giants - 1) as f64 * (switch.lift() + switch.inner() + switch.divide(1) + switch.pass());
+                cost += diagonals as f64 * (2.0 * PRODUCT + read) * switch.extended() as f64;
+                for step in 1..=babies {
+                    let limbs = rotations.entry(step << below).or_default();
+                    *limbs = limbs.max(switch.key_limbs());
+                }
+                below = if is_down { below } else { below + radix };
             }
         };
-        linear(&choice.coeffs_to_slots, q);
+        linear(&choice.coeffs_to_slots, q, true);
         let low = if is_first { 1 + transforms.1 } else { 1 + program + transforms.1 };
-        linear(&choice.slots_to_coeffs, low);
+        linear(&choice.slots_to_coeffs, low, false);
+        let mut keys: f64 = rotations.values().sum();
         // Relinearizations of the cosine, which has 5 levels or 6; later levels have one, as the arcsine does.
         let of_cosine = choice.sine.depth() - choice.sine.double_angles - if choice.sine.arcsine > 1 { 2 } else { 0 };
         let repeats = if is_real && is_first { 1.0 } else { 2.0 };
@@ -220,34 +246,58 @@ impl Estimate {
     }
 }
 
-/// Whether the factor holds the stage that is as long as the ring of slots.
-fn is_first_factor(choice: &BootstrapChoice, radices: &[u32], i: usize) -> bool {
-    if std::ptr::eq(radices, &choice.coeffs_to_slots[..]) { i == 0 } else { i + 1 == radices.len() }
+/// How many baby steps a factor with so many diagonals has: two for each giant step, or nearly. They share one
+/// decomposition, and cost a fifth of a giant step; more of them would need more keys.
+pub fn baby_steps(diagonals: usize) -> usize {
+    let giants = (1..).find(|giants| 2 * giants * giants >= diagonals).unwrap_or(1);
+    diagonals.div_ceil(giants)
 }
 
-/// A key switch.
+/// A key switch; costs are in transforms.
 struct Switch {
     limbs: usize,
     special: usize,
-    digits: usize,
+    digit: usize,
 }
 
 impl Switch {
-    fn key_limbs(&self) -> f64 {
-        (2 * self.digits * (self.limbs + self.special)) as f64
+    fn extended(&self) -> usize {
+        self.limbs + self.special
     }
 
-    /// The inner product alone.
+    fn digits(&self) -> usize {
+        self.limbs.div_ceil(self.digit)
+    }
+
+    fn key_limbs(&self) -> f64 {
+        (2 * self.digits() * self.extended()) as f64
+    }
+
+    /// All digits, modulo all primes.
+    fn lift(&self) -> f64 {
+        let converted = self.limbs * (self.extended() - self.digit);
+        (self.digits() * self.extended()) as f64 + converted as f64 * CONVERSION
+    }
+
+    /// The inner product, and its image.
     fn inner(&self) -> f64 {
-        self.key_limbs() * PRODUCT
+        self.key_limbs() * KEY_PRODUCT + self.pass()
+    }
+
+    /// The division of some parts by the special primes.
+    fn divide(&self, parts: usize) -> f64 {
+        let converted = (self.limbs * self.special) as f64 * CONVERSION;
+        parts as f64 * (self.extended() as f64 + converted + self.limbs as f64 * PASS)
+    }
+
+    /// One operation on both parts.
+    fn pass(&self) -> f64 {
+        (2 * self.extended()) as f64 * PASS
     }
 
     /// Lift, inner product, division of both parts.
     fn whole(&self) -> f64 {
-        let lift = self.limbs + self.digits * (self.limbs + self.special) - self.limbs;
-        let divide = 2 * (self.limbs + self.special);
-        let convert = (self.limbs * self.special) as f64 * 3.0 * PRODUCT / 2.0;
-        (lift + self.limbs + divide) as f64 + convert + self.inner()
+        self.lift() + self.inner() + self.divide(2)
     }
 }
 

@@ -152,7 +152,6 @@ fn element_wise() {
         check("sub", &|x| pointwise::sub_assign(Bound, m, x, &limb));
         check("mul", &|x| pointwise::mul_assign(Bound, m, x, &limb));
         let pairs = [(&limb[..], &limb[..]); 37];
-        check("mul_add_many", &|x| inner::mul_add_many(Bound, m, x, &pairs));
         check("sum_of_products", &|x| inner::sum_of_products(Bound, m, x, &pairs));
         let terms = [(&limb[..], [&limb[..]; 2]); 37];
         let addends = [Some((&limb[..], limb[0])); 2];
@@ -162,6 +161,7 @@ fn element_wise() {
         check("second inner product", &|x| {
             inner::inner_products(Bound, m, [&mut limb.clone(), x], &terms, addends);
         });
+        check("added inner product", &|x| inner::add_inner_products(Bound, m, [x, &mut limb.clone()], &terms));
         check("mul_scalar", &|x| pointwise::mul_scalar_assign(Bound, m, x, 3.0));
         check("mul_scalar_add", &|x| pointwise::mul_scalar_add_assign(Bound, m, x, &limb, 3.0));
         check("sub_mul_scalar", &|x| pointwise::sub_mul_scalar_assign(Bound, m, x, &limb, 3.0));

@@ -20,20 +20,14 @@ fn at_once(m: Modulus) -> usize {
     products_in_a_sum(m, (REDUCED * m.p) * (REDUCED * m.p))
 }
 
-/// acc += Σ a·b.
-#[inline(always)]
-pub(crate) fn mul_add_many<S: Sums>(s: S, m: Modulus, acc: &mut [f64], pairs: &[Pair<'_>]) {
-    for some in pairs.chunks(at_once(m)) {
-        add_products::<S, true>(s, m, acc, some);
-    }
-}
-
 /// dst = Σ a·b.
 #[inline(always)]
 pub(crate) fn sum_of_products<S: Sums>(s: S, m: Modulus, dst: &mut [f64], pairs: &[Pair<'_>]) {
     let (first, rest) = pairs.split_at(pairs.len().min(at_once(m)));
     add_products::<S, false>(s, m, dst, first);
-    mul_add_many(s, m, dst, rest);
+    for some in rest.chunks(at_once(m)) {
+        add_products::<S, true>(s, m, dst, some);
+    }
 }
 
 /// As many products as one sum holds, to what `out` has if `ADD`.
@@ -83,15 +77,37 @@ pub(crate) fn inner_products<S: Sums>(
     let room = at_once(m);
     // A sum starts with its addend.
     let (some, rest) = terms.split_at(terms.len().min(room - 1));
-    add_terms::<S, false>(s, m, [&mut *first, &mut *second], some, addends);
+    add_terms::<S, false, false>(s, m, [&mut *first, &mut *second], some, addends);
     for some in rest.chunks(room) {
-        add_terms::<S, true>(s, m, [&mut *first, &mut *second], some, [None; 2]);
+        add_terms::<S, true, false>(s, m, [&mut *first, &mut *second], some, [None; 2]);
     }
 }
 
-/// As many products as one sum holds, to what `dst` has if `ADD`.
+/// acc\[i\] += Σ a·b\[i\], where a shorter `a` stands for one that repeats each of its octets.
 #[inline(always)]
-fn add_terms<S: Sums, const ADD: bool>(
+pub(crate) fn add_inner_products<S: Sums>(s: S, m: Modulus, acc: [&mut [f64]; 2], terms: &[Term<'_>]) {
+    let [first, second] = acc;
+    for alike in terms.chunk_by(|(a, _), (b, _)| a.len() == b.len()) {
+        for some in alike.chunks(at_once(m)) {
+            if alike[0].0.len() == first.len() {
+                add_terms::<S, true, false>(s, m, [&mut *first, &mut *second], some, [None; 2]);
+            } else {
+                add_terms::<S, true, true>(s, m, [&mut *first, &mut *second], some, [None; 2]);
+            }
+        }
+    }
+}
+
+/// The octet of a short factor that element `at` is in, from that element on.
+#[inline(always)]
+fn short(a: &[f64], at: usize, span: u32) -> &[f64] {
+    let start = at >> span << 3;
+    &a[start + at % 8..start + 8]
+}
+
+/// As many products as one sum holds, to what `dst` has if `ADD`. If `SHORT`, the shared factors repeat each octet.
+#[inline(always)]
+fn add_terms<S: Sums, const ADD: bool, const SHORT: bool>(
     s: S,
     m: Modulus,
     [first, second]: [&mut [f64]; 2],
@@ -102,6 +118,8 @@ fn add_terms<S: Sums, const ADD: bool>(
     let zero = s.splat(0.0);
     let width = INTERLEAVED / 2 * S::LANES;
     let whole = first.len() / width * width;
+    // Element i of a short factor is that of its octet number i >> span.
+    let span = terms.first().map_or(1, |(a, _)| 8 * first.len() / a.len().max(1)).trailing_zeros();
     let outs = first.chunks_exact_mut(width).zip(second.chunks_exact_mut(width));
     for (start, (first, second)) in (0..whole).step_by(width).zip(outs) {
         let range = start..start + width;
@@ -117,10 +135,11 @@ fn add_terms<S: Sums, const ADD: bool>(
             }
         }
         for (a, [b, c]) in terms {
-            let (a, b, c) = (&a[range.clone()], &b[range.clone()], &c[range.clone()]);
+            let a = if SHORT { a } else { &a[range.clone()] };
+            let (b, c) = (&b[range.clone()], &c[range.clone()]);
             for (k, sums) in sums.iter_mut().enumerate() {
                 let at = k * S::LANES..(k + 1) * S::LANES;
-                let a = s.load(&a[at.clone()]);
+                let a = if SHORT { s.load(short(a, range.start + at.start, span)) } else { s.load(&a[at.clone()]) };
                 sums[0] = s.add_product(sums[0], a, s.load(&b[at.clone()]));
                 sums[1] = s.add_product(sums[1], a, s.load(&c[at]));
             }
@@ -138,7 +157,8 @@ fn add_terms<S: Sums, const ADD: bool>(
                 sum = s.add_product(sum, load_tail(s, &limb[range.clone()]), s.splat(w));
             }
             for (a, others) in terms {
-                sum = s.add_product(sum, load_tail(s, &a[range.clone()]), load_tail(s, &others[part][range.clone()]));
+                let a = if SHORT { s.load(short(a, range.start, span)) } else { load_tail(s, &a[range.clone()]) };
+                sum = s.add_product(sum, a, load_tail(s, &others[part][range.clone()]));
             }
             store_tail(s, &mut out[range.clone()], s.total(&field, sum));
         }

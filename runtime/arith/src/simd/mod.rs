@@ -91,11 +91,11 @@ dispatch! {
     fn sub_assign = pointwise::sub_assign: (m: Modulus, a: &mut [f64], b: &[f64]);
     fn mul = pointwise::mul: (m: Modulus, dst: &mut [f64], a: &[f64], b: &[f64]);
     fn mul_assign = pointwise::mul_assign: (m: Modulus, a: &mut [f64], b: &[f64]);
-    fn mul_add_many = inner::mul_add_many: (m: Modulus, acc: &mut [f64], pairs: &[Pair<'_>]);
     fn sum_of_products = inner::sum_of_products: (m: Modulus, dst: &mut [f64], pairs: &[Pair<'_>]);
     fn inner_products = inner::inner_products: (
         m: Modulus, dst: [&mut [f64]; 2], terms: &[Term<'_>], addends: [Option<Multiple<'_>>; 2]
     );
+    fn add_inner_products = inner::add_inner_products: (m: Modulus, acc: [&mut [f64]; 2], terms: &[Term<'_>]);
     fn mul_scalar_assign = pointwise::mul_scalar_assign: (m: Modulus, a: &mut [f64], w: f64);
     fn mul_scalar_add_assign = pointwise::mul_scalar_add_assign: (m: Modulus, acc: &mut [f64], a: &[f64], w: f64);
     fn sub_mul_scalar_assign = pointwise::sub_mul_scalar_assign: (m: Modulus, a: &mut [f64], b: &[f64], w: f64);

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use hec_params::{Level, Rotation};
 use rayon::prelude::*;
 
-use super::shape::{Direction, Factor, Shape};
+use super::shape::{Direction, Encoding, Factor, Shape};
+use crate::periodic::PeriodicEncoder;
 use crate::{
-    Ciphertext, CkksError, Complex, Context, Diagonal, Diagonals, Encoder, Evaluator, Integers, LinearPlan, LinearTerm,
-    MemoryBudget,
+    Ciphertext, CkksError, Complex, Context, EncodedDiagonals, Encoder, Evaluator, ExtendedPlaintext, LinearPlan,
+    LinearTerm, MemoryBudget,
 };
 
 /// A matrix on n slots by its non-zero diagonals: out[i] = Σ_d diagonal_d[i]·in[i + d mod n].
@@ -37,22 +38,12 @@ pub(super) struct Transform {
 #[derive(Debug)]
 struct Map {
     plan: LinearPlan,
-    diagonals: Encoded,
-}
-
-#[derive(Debug)]
-struct Encoded(Vec<Integers>);
-
-impl Diagonals for Encoded {
-    fn diagonal(&self, index: usize) -> Result<Diagonal<'_>, CkksError> {
-        let out_of_range = CkksError::PlanOutOfRange { what: "diagonal", index, count: self.0.len() };
-        Ok(Diagonal::Integers(Cow::Borrowed(self.0.get(index).ok_or(out_of_range)?)))
-    }
+    diagonals: EncodedDiagonals,
 }
 
 impl Transform {
     /// The transform of this shape; each factor is unitary times its gain.
-    pub fn new(context: &Arc<Context>, shape: &Shape, gains: &[f64]) -> Result<Self, CkksError> {
+    pub fn new(context: &Arc<Context>, shape: &Shape, gains: &[f64], long: Encoding) -> Result<Self, CkksError> {
         let mut matrices: Vec<Matrix> = factors(context, shape.slots.0, shape.direction, &shape.radices);
         for (matrix, &gain) in matrices.iter_mut().zip(gains) {
             matrix.scale(gain);
@@ -63,9 +54,8 @@ impl Transform {
             matrix.move_diagonals(factor.turn);
             turn += factor.turn;
         }
-        let encoder = Encoder::new(context);
         let maps = matrices.iter().zip(&shape.factors).zip(shape.levels());
-        let maps = maps.map(|((matrix, factor), level)| matrix.map(&encoder, factor, level));
+        let maps = maps.map(|((matrix, factor), level)| matrix.map(context, factor, level, long));
         let maps: Vec<Map> = maps.collect::<Result<_, _>>()?;
         if maps.len() < shape.radices.len() {
             return Err(CkksError::NoLevelLeft);
@@ -79,8 +69,8 @@ impl Transform {
     }
 
     /// Bytes of the encoded diagonals.
-    pub fn bytes(&self, context: &Context) -> usize {
-        self.maps.iter().map(|map| map.diagonals.0.len()).sum::<usize>() * context.degree() * size_of::<f64>()
+    pub fn bytes(&self) -> usize {
+        self.maps.iter().map(|map| map.diagonals.bytes()).sum()
     }
 
     /// Apply all maps.
@@ -181,18 +171,34 @@ impl Matrix {
         self.diagonals = diagonals.into_iter().map(|(d, v)| ((d + self.n - turn) % self.n, v)).collect();
     }
 
-    /// The diagonals encoded for the plan of the factor.
-    fn map(&self, encoder: &Encoder, factor: &Factor, level: Level) -> Result<Map, CkksError> {
-        let plan = factor.plan();
-        let scale = encoder.context().scale(level)?;
-        let slots = encoder.context().parameters().slots().0;
-        let encode = |(values, term): (&Vec<Complex>, &LinearTerm)| {
-            let back = self.n - term.giant.0 as usize % self.n;
-            let periodic: Vec<Complex> = (0..slots).map(|i| values[(i + back) % self.n]).collect();
-            encoder.encode_complex_integers(&periodic, level, scale)
+    /// The diagonals encoded for the plan of the factor, each rotated by minus its giant step.
+    fn map(&self, context: &Arc<Context>, factor: &Factor, level: Level, long: Encoding) -> Result<Map, CkksError> {
+        let (plan, encoder) = (factor.plan(), Encoder::new(context));
+        let (scale, basis) = (context.scale(level)?, context.extended_basis(level));
+        let all: Vec<_> = self.diagonals.values().zip(&plan.terms).collect();
+        let slot = |&(values, term): &(&Vec<Complex>, &LinearTerm), i: usize| {
+            values[(i + self.n - term.giant.0 as usize % self.n) % self.n]
         };
-        let values: Vec<_> = self.diagonals.values().zip(&plan.terms).collect();
-        let diagonals = Encoded(values.into_par_iter().map(encode).collect::<Result<_, _>>()?);
+        let integers = |diagonal: &(&Vec<Complex>, &LinearTerm)| {
+            let slots: Vec<Complex> = (0..context.parameters().slots().0).map(|i| slot(diagonal, i)).collect();
+            encoder.encode_complex_integers(&slots, level, scale)
+        };
+        let residues = |diagonal: &(&Vec<Complex>, &LinearTerm)| {
+            Ok::<_, CkksError>(ExtendedPlaintext { level, poly: encoder.residues(&integers(diagonal)?, basis) })
+        };
+        let all = all.par_iter();
+        let diagonals = match (PeriodicEncoder::new(context, level, factor.period)?, long) {
+            (Some(periodic), _) => {
+                let encode = |diagonal| periodic.encode(|i| slot(diagonal, i));
+                EncodedDiagonals::of_residues(level, all.map(encode).collect::<Result<_, _>>()?)
+            }
+            (None, Encoding::Residues) => {
+                EncodedDiagonals::of_residues(level, all.map(residues).collect::<Result<_, _>>()?)
+            }
+            (None, Encoding::Integers) => {
+                EncodedDiagonals::of_integers(level, all.map(integers).collect::<Result<_, _>>()?)
+            }
+        };
         Ok(Map { plan, diagonals })
     }
 }

@@ -3,7 +3,8 @@
 use hec_params::{BootstrapParameters, Level};
 use hec_poly::{Basis, EvaluationTree, Parity};
 
-use super::shape::Shape;
+use super::shape::{Encoding, Shape};
+use crate::MemoryBudget;
 
 /// Bytes, beside keys and the budget for sums of transforms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +19,29 @@ pub struct BootstrapMemory {
 struct Sizes<'a>(&'a BootstrapParameters);
 
 impl BootstrapMemory {
-    /// For these parameters, on the threads of the current pool.
-    pub fn of(parameters: &BootstrapParameters) -> Self {
+    /// For these parameters, with so much for diagonals, on the threads of the current pool.
+    pub fn of(parameters: &BootstrapParameters, diagonals: MemoryBudget) -> Self {
         let sizes = Sizes(parameters);
         let shapes = [Shape::coeffs_to_slots(parameters), Shape::slots_to_coeffs(parameters)];
-        let diagonals: usize = shapes.iter().flat_map(|shape| &shape.factors).map(|f| f.diagonals()).sum();
+        let diagonals = sizes.diagonals(&shapes, Self::encoding(parameters, diagonals));
         let maps = shapes.iter().map(|shape| sizes.map(shape)).max().unwrap_or(0);
         let limb = parameters.choice().log_n.degree() * size_of::<f64>();
-        BootstrapMemory { diagonals: diagonals * limb, working: maps.max(sizes.eval_mod()) * limb }
+        BootstrapMemory { diagonals, working: maps.max(sizes.eval_mod()) * limb }
+    }
+
+    /// With residues if all of them fit.
+    pub(super) fn encoding(parameters: &BootstrapParameters, diagonals: MemoryBudget) -> Encoding {
+        let shapes = [Shape::coeffs_to_slots(parameters), Shape::slots_to_coeffs(parameters)];
+        let fits = Sizes(parameters).diagonals(&shapes, Encoding::Residues) <= diagonals.0;
+        if fits { Encoding::Residues } else { Encoding::Integers }
     }
 }
 
 impl Sizes<'_> {
+    fn diagonals(&self, shapes: &[Shape], long: Encoding) -> usize {
+        shapes.iter().map(|shape| shape.bytes(self.0.parameters(), long)).sum()
+    }
+
     fn poly(&self, level: Level) -> usize {
         self.0.parameters().prime_count(level)
     }
@@ -84,9 +96,15 @@ mod tests {
         request.bootstrap(&parameters);
         let keys = EvaluationKeys::generate(&context, &secret, &request, rng).expect("makes");
         let evaluator = Evaluator::new(&context, &Arc::new(keys)).expect("belongs");
-        let bootstrapper = Bootstrapper::new(&context, &parameters).expect("encodes").with_budget(MemoryBudget(0));
-        let BootstrapMemory { diagonals, working } = BootstrapMemory::of(&parameters);
-        assert_eq!(diagonals, bootstrapper.bytes());
+        let made = |budget| {
+            let bootstrapper = Bootstrapper::with_diagonals(&context, &parameters, budget).expect("encodes");
+            assert_eq!(BootstrapMemory::of(&parameters, budget).diagonals, bootstrapper.bytes());
+            bootstrapper
+        };
+        let all = made(MemoryBudget::DIAGONALS);
+        let bootstrapper = made(MemoryBudget(0)).with_budget(MemoryBudget(0));
+        assert!(bootstrapper.bytes() < all.bytes());
+        let BootstrapMemory { working, .. } = BootstrapMemory::of(&parameters, MemoryBudget(0));
         let level = parameters.input_level();
         let plaintext = Encoder::new(&context).encode(&[0.5; 256], level, context.scale(level).expect("exists"));
         let a = secret.encrypt(&context, &plaintext.expect("fits"), rng).expect("fits").expand(&context).expect("fits");
@@ -95,8 +113,11 @@ mod tests {
         let held = context.pool().measure();
         bootstrapper.bootstrap_pair(&evaluator, [&a, &a]).expect("bootstraps");
         let pair = (context.pool().measure() - held) * limb;
-        bootstrapper.bootstrap(&evaluator, &a, Content::Real).expect("bootstraps");
+        let real = bootstrapper.bootstrap(&evaluator, &a, Content::Real).expect("bootstraps");
         let alone = (context.pool().measure() - held) * limb;
+        let same = all.bootstrap(&evaluator, &a, Content::Real).expect("bootstraps");
+        let slots = |a| Encoder::new(&context).decode(&secret.decrypt(&context, a).expect("own")).expect("fits");
+        assert_eq!(slots(&real), slots(&same));
         println!("two: {pair} bytes, one: {alone}, of {working}");
         assert!(alone <= pair && pair <= working && working < 2 * pair);
     }

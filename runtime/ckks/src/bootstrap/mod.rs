@@ -47,14 +47,28 @@ pub struct Bootstrapper {
 }
 
 impl Bootstrapper {
-    /// Fit the polynomials and encode the transforms.
+    /// Fit the polynomials and encode the transforms, within [`MemoryBudget::DIAGONALS`].
+    ///
+    /// # Errors
+    /// As [`Bootstrapper::with_diagonals`].
+    pub fn new(context: &Arc<Context>, parameters: &BootstrapParameters) -> Result<Self, CkksError> {
+        Self::with_diagonals(context, parameters, MemoryBudget::DIAGONALS)
+    }
+
+    /// Fit the polynomials and encode the transforms. If not all residues of the diagonals fit into the budget, those of
+    /// long period are kept as integers, which are transformed at each use.
     ///
     /// # Errors
     /// [`CkksError::WrongParameters`] if the context is not one of these parameters.
-    pub fn new(context: &Arc<Context>, parameters: &BootstrapParameters) -> Result<Self, CkksError> {
+    pub fn with_diagonals(
+        context: &Arc<Context>,
+        parameters: &BootstrapParameters,
+        diagonals: MemoryBudget,
+    ) -> Result<Self, CkksError> {
         if context.parameters() != parameters.parameters() {
             return Err(CkksError::WrongParameters);
         }
+        let long = BootstrapMemory::encoding(parameters, diagonals);
         let choice = parameters.choice();
         let slots = choice.slots;
         let base = parameters.parameters().primes_at(Level(0)).fold(1.0, |q, p| q * p as f64);
@@ -74,14 +88,14 @@ impl Bootstrapper {
             let half = if choice.order == Order::CoeffsLast { 0.5 } else { 1.0 };
             *first = half * gain * root;
         }
-        let slots_to_coeffs = Transform::new(context, &Shape::slots_to_coeffs(parameters), &gains)?;
+        let slots_to_coeffs = Transform::new(context, &Shape::slots_to_coeffs(parameters), &gains, long)?;
         let raised = parameters.raised_level();
         let repetitions = parameters.parameters().slots().0 / slots.0;
         // Twice the real part is taken, and the trace multiplies by the repetitions.
         let share = context.scale(raised)?.0 / (base * eval_mod.range() * 2.0 * repetitions as f64 * root);
         let factors = choice.coeffs_to_slots.len();
         let gains = vec![share.powf(1.0 / factors as f64); factors];
-        let coeffs_to_slots = Transform::new(context, &Shape::coeffs_to_slots(parameters), &gains)?;
+        let coeffs_to_slots = Transform::new(context, &Shape::coeffs_to_slots(parameters), &gains, long)?;
         Ok(Bootstrapper {
             context: Arc::clone(context),
             parameters: parameters.clone(),
@@ -105,7 +119,7 @@ impl Bootstrapper {
 
     /// Bytes of the encoded transforms.
     pub fn bytes(&self) -> usize {
-        self.coeffs_to_slots.bytes(&self.context) + self.slots_to_coeffs.bytes(&self.context)
+        self.coeffs_to_slots.bytes() + self.slots_to_coeffs.bytes()
     }
 
     /// The same slots, at the output level.

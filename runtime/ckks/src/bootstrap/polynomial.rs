@@ -106,9 +106,10 @@ impl Run<'_> {
             .map(|(i, c)| (&self.powers[i], (c * (scale / self.powers[i].scale.0)).round()))
             .collect();
         let sum = |part: usize| {
-            let mut sum = Poly::zero(context, basis);
+            let mut sum = Poly::any(context, basis);
             sum.for_each_limb(context, |k, table, limb| {
                 let m = table.modulus();
+                limb.fill(0.0);
                 for (power, factor) in &terms {
                     let factor = crate::evaluator::residue(m, *factor);
                     hec_arith::mul_scalar_add_assign(m, limb, power.parts[part].limb(k), factor);

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use hec_params::{BootstrapParameters, Level, Rotation, Slots};
+use hec_params::{BootstrapParameters, Level, Parameters, Rotation, Slots, baby_steps};
 
+use crate::periodic::octets;
 use crate::{KeyRequest, LinearPlan, LinearTerm, RotationKeys};
 
 /// Which way.
@@ -13,6 +14,15 @@ pub(super) enum Direction {
     SlotsToCoeffs,
     /// From slots to coefficients in the slots.
     CoeffsToSlots,
+}
+
+/// How diagonals are kept whose values do not repeat often enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// Without residues: they are transformed at each use.
+    Integers,
+    /// With all residues.
+    Residues,
 }
 
 /// A transform on n slots as a product of factors of these radices, one a level.
@@ -34,6 +44,8 @@ pub(super) struct Factor {
     pub turn: usize,
     /// The diagonals of N, in order.
     shifts: Vec<usize>,
+    /// With which their values repeat.
+    pub period: Slots,
 }
 
 impl Shape {
@@ -73,6 +85,11 @@ impl Shape {
         (0..).map_while(|i| self.level.0.checked_sub(i)).map(Level)
     }
 
+    /// Bytes of the encoded diagonals.
+    pub fn bytes(&self, parameters: &Parameters, long: Encoding) -> usize {
+        self.factors.iter().zip(self.levels()).map(|(factor, level)| factor.bytes(parameters, level, long)).sum()
+    }
+
     /// The keys of the factors.
     pub fn request_keys(&self, request: &mut KeyRequest) {
         self.factors.iter().zip(self.levels()).for_each(|(factor, level)| factor.plan().request_keys(level, request));
@@ -82,13 +99,16 @@ impl Shape {
 impl Factor {
     /// A product of butterflies, each with the diagonals 0, +h and −h.
     fn new(n: usize, halves: impl Iterator<Item = usize>) -> Self {
-        let product = |all: BTreeSet<usize>, half: usize| {
-            all.iter().flat_map(|shift| [0, half, n - half].map(|other| (shift + other) % n)).collect()
+        let product = |(all, longest): (BTreeSet<usize>, usize), half: usize| {
+            let shifts = all.iter().flat_map(|shift| [0, half, n - half].map(|other| (shift + other) % n)).collect();
+            (shifts, longest.max(half))
         };
-        Self::of(n, &halves.fold(BTreeSet::from([0]), product))
+        // A stage has the values of one butterfly, 2h slots, over and over.
+        let (shifts, longest) = halves.fold((BTreeSet::from([0]), 0), product);
+        Self::of(n, &shifts, Slots(1.max(2 * longest)))
     }
 
-    fn of(n: usize, shifts: &BTreeSet<usize>) -> Self {
+    fn of(n: usize, shifts: &BTreeSet<usize>, period: Slots) -> Self {
         let all: Vec<usize> = shifts.iter().copied().collect();
         // The diagonals lie on a circle: they start after the largest gap.
         let before = |i: usize| all[(i + all.len() - 1) % all.len()];
@@ -96,7 +116,7 @@ impl Factor {
         let turn = (0..all.len()).max_by_key(|&i| (gap(i), all.len() - i)).map_or(0, |i| all[i]);
         let mut shifts: Vec<usize> = all.iter().map(|shift| (shift + n - turn) % n).collect();
         shifts.sort_unstable();
-        Factor { turn, shifts }
+        Factor { turn, shifts, period }
     }
 
     /// How many there are.
@@ -104,7 +124,19 @@ impl Factor {
         self.shifts.len()
     }
 
-    /// A term for each diagonal in order, with baby steps up to about the square root of their number.
+    /// Bytes of the encoded diagonals, with residues if they are short or `long` ones have them.
+    pub fn bytes(&self, parameters: &Parameters, level: Level, long: Encoding) -> usize {
+        let primes = parameters.prime_count(level) + parameters.special().len();
+        let degree = parameters.log_n().degree();
+        let values = match (octets(degree, self.period), long) {
+            (Some(octets), _) => 8 * octets * primes,
+            (None, Encoding::Residues) => degree * primes,
+            (None, Encoding::Integers) => degree,
+        };
+        self.diagonals() * values * size_of::<f64>()
+    }
+
+    /// A term for each diagonal in order, with the baby steps that the parameters were chosen for.
     pub fn plan(&self) -> LinearPlan {
         let (stride, babies) = (self.stride(), baby_steps(self.shifts.len()));
         let term = |(diagonal, &shift): (usize, &usize)| {
@@ -122,19 +154,13 @@ impl Factor {
     }
 }
 
-/// The least power of two that is the square root of the number of diagonals or more: baby steps share one
-/// decomposition, so that they are cheaper than giant steps.
-fn baby_steps(diagonals: usize) -> usize {
-    (0..).map(|log| 1 << log).find(|b| b * b >= diagonals).unwrap_or(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn diagonals_start_at_zero_after_a_turn() {
-        let factor = Factor::of(16, &[14, 0, 2].into());
+        let factor = Factor::of(16, &[14, 0, 2].into(), Slots(16));
         assert_eq!((factor.turn, factor.shifts), (14, vec![0, 2, 4]));
     }
 

@@ -6,7 +6,7 @@
 use super::Counts;
 use crate::cost::{CostTable, LinearShape, RingSize};
 use crate::{Level, Parameters};
-use hec_params::{BootstrapParameters, Order};
+use hec_params::{BootstrapParameters, Order, baby_steps};
 use hec_poly::{Basis, EvaluationTree, Parity, Part};
 
 /// A bundle of `count` ciphertexts of real slots. Two ciphertexts go through one bootstrap as real and imaginary parts,
@@ -37,7 +37,7 @@ pub fn transforms(parameters: &BootstrapParameters) -> Vec<(Level, LinearShape)>
     let maps = both.into_iter().flat_map(|(radices, level, longest)| {
         radices.iter().enumerate().map(move |(i, &radix)| {
             let diagonals = if i == longest { 1usize << radix } else { (2usize << radix) - 1 };
-            let babies = (0..).map(|log| 1usize << log).find(|b| b * b >= diagonals).unwrap_or(1);
+            let babies = baby_steps(diagonals);
             let giants = diagonals.div_ceil(babies) - 1;
             (Level(level.0 - i as u32), LinearShape { inputs: 1, outputs: 1, diagonals, babies: babies - 1, giants })
         })
