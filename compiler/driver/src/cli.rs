@@ -90,6 +90,10 @@ pub struct How {
     /// Range of a layer's input where there is no calibration data: layer=-4,6
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub range: Vec<String>,
+    /// Leave the weights of linear layers as they are, instead of re-fitting them on the calibration inputs so that they
+    /// make good what the polynomials change
+    #[arg(long)]
+    pub no_correct: bool,
     /// Share of calibration inputs whose class the polynomial network must keep
     #[arg(long, value_name = "SHARE", default_value_t = MIN_AGREEMENT)]
     pub min_agreement: f64,
@@ -127,6 +131,7 @@ impl Default for How {
             preprocess: None,
             activation: Vec::new(),
             range: Vec::new(),
+            no_correct: false,
             min_agreement: MIN_AGREEMENT,
             max_error: MAX_ERROR,
             batch: 1,

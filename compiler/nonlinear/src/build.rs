@@ -3,21 +3,27 @@
 //! Each function is fitted to the inputs that it gets in the network built so far, with the original network's values as
 //! targets, so that a layer makes good what the layers before it got wrong.
 
+use crate::correct::correct;
 use crate::emit::emit;
 use crate::fit::fit;
 use crate::max_pool::{MaxPool, even};
 use crate::network::{Front, Truth};
-use crate::report::{Replacement, note};
+use crate::report::{Correction, Replacement, note};
 use crate::score::Agreement;
-use crate::statistics::Observed;
-use crate::{Choice, NonlinearError, Options, Robustness, Statistics};
+use crate::statistics::{Channels, Observed};
+use crate::unit::{Unit, units};
+use crate::{Choice, Fit, NonlinearError, Options, ROBUSTNESS, Robustness, Statistics};
 use hec_ir::entity::{Entity, EntityVec};
 use hec_ir::tensor::{Function, Graph, Node, Op, Tensor, ValueId};
 use hec_poly::Parity;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values beyond this size count as divergence: their squares would overflow soon.
 const DIVERGED: f64 = 1e100;
+
+/// A more careful fit must have less than this share of the error to be preferred.
+const CLEARLY: f64 = 0.8;
 
 /// What every attempt shares.
 pub struct Context<'a> {
@@ -25,23 +31,47 @@ pub struct Context<'a> {
     pub original: &'a Graph,
     /// What it computes, sample by sample.
     pub truths: Vec<Truth>,
-    /// The first samples are for fitting, the others for validation.
+    /// The first samples are for fitting.
     pub fitting: usize,
+    /// How many of the samples after those are compared in the end; the ones after these are stretched.
+    pub validation: usize,
     /// What the user wants.
     pub options: &'a Options,
+    /// Linear layers that can be re-fitted, by the nodes at their ends.
+    units: BTreeMap<ValueId, Unit>,
     /// For each value the index of the node that uses it last.
     last_use: EntityVec<ValueId, usize>,
 }
 
 impl<'a> Context<'a> {
     /// Of a network that has been run on all samples.
-    pub fn new(original: &'a Graph, truths: Vec<Truth>, fitting: usize, options: &'a Options) -> Self {
+    pub fn new(
+        original: &'a Graph,
+        truths: Vec<Truth>,
+        fitting: usize,
+        validation: usize,
+        options: &'a Options,
+    ) -> Self {
+        let units = if options.correct && validation > 0 { units(original) } else { Vec::new() };
+        let units: BTreeMap<ValueId, Unit> = units.into_iter().map(|u| (u.end, u)).collect();
         let mut last_use: EntityVec<ValueId, usize> = original.nodes.keys().map(|id| id.index()).collect();
         for (id, node) in original.nodes.iter() {
             node.args.iter().for_each(|&arg| last_use[arg] = id.index());
         }
         original.outputs.iter().for_each(|o| last_use[o.value] = usize::MAX);
-        Context { original, truths, fitting, options, last_use }
+        // A layer is re-fitted when its end is reached; its input has to live until then.
+        for unit in units.values() {
+            let input = original.nodes[unit.linear].args[0];
+            last_use[input] = last_use[input].max(unit.end.index());
+        }
+        Context { original, truths, fitting, validation, options, units, last_use }
+    }
+
+    /// The original network's values that something is fitted to.
+    pub fn wanted(original: &Graph, options: &Options) -> BTreeSet<ValueId> {
+        let activations = original.nodes.iter().filter(|(_, n)| matches!(n.op, Op::Activation(_))).map(|(id, _)| id);
+        let units = if options.correct { units(original) } else { Vec::new() };
+        activations.chain(units.into_iter().map(|u| u.end)).collect()
     }
 
     /// The pin for a layer or its function, else the default.
@@ -62,8 +92,12 @@ pub struct Builder<'a> {
     mapped: BTreeMap<ValueId, ValueId>,
     front: Front,
     replacements: Vec<Replacement>,
+    corrections: Vec<Correction>,
     worst_relative_error: f64,
 }
+
+/// Outputs that are larger than the original network's largest one by this factor have gone astray.
+const OVERSHOOT: f64 = 8.0;
 
 /// A finished attempt.
 pub struct Built {
@@ -71,10 +105,21 @@ pub struct Built {
     pub graph: Graph,
     /// What was replaced, in order.
     pub replacements: Vec<Replacement>,
+    /// What was done to linear layers, in order.
+    pub corrections: Vec<Correction>,
     /// How it agrees with the original one; `None` without samples.
     pub agreement: Option<Agreement>,
+    /// The largest output on the samples, relative to the original network's largest.
+    pub overshoot: f64,
     /// The largest relative rms error of a replacement.
     pub worst_relative_error: f64,
+}
+
+impl Built {
+    /// Whether some output is far larger than it should be.
+    pub fn overshoots(&self) -> bool {
+        self.overshoot > OVERSHOOT
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -91,6 +136,7 @@ impl<'a> Builder<'a> {
             mapped,
             front: Front::new(samples),
             replacements: Vec::new(),
+            corrections: Vec::new(),
             worst_relative_error: 0.0,
         }
     }
@@ -107,7 +153,7 @@ impl<'a> Builder<'a> {
                 self.advance(node.origin.layer(), &[argument])?;
                 break;
             }
-            self.copy(ValueId::new(self.next), node);
+            self.copy(ValueId::new(self.next), node)?;
             self.next += 1;
         }
         Ok(self)
@@ -133,7 +179,7 @@ impl<'a> Builder<'a> {
                     self.replacements.push(report);
                     self.mapped.insert(id, value);
                 }
-                _ => self.copy(id, node),
+                _ => self.copy(id, node)?,
             }
         }
         self.next = original.nodes.len();
@@ -141,20 +187,45 @@ impl<'a> Builder<'a> {
             self.graph.outputs.push(hec_ir::tensor::Output { value: self.mapped[&output.value], ..output.clone() });
         }
         self.advance("(outputs)", &[])?;
-        let agreement = self.agreement();
+        let (agreement, overshoot) = (self.agreement(), self.overshoot());
         Ok(Built {
             graph: self.graph,
             replacements: self.replacements,
+            corrections: self.corrections,
             agreement,
+            overshoot,
             worst_relative_error: self.worst_relative_error,
         })
     }
 
-    fn copy(&mut self, id: ValueId, node: &Node) {
-        if !matches!(node.op, Op::Input { .. }) {
-            let args = node.args.iter().map(|a| self.mapped[a]).collect();
-            self.mapped.insert(id, self.graph.nodes.push(Node { args, ..node.clone() }));
+    fn copy(&mut self, id: ValueId, node: &Node) -> Result<(), NonlinearError> {
+        if matches!(node.op, Op::Input { .. }) {
+            return Ok(());
         }
+        let args = node.args.iter().map(|a| self.mapped[a]).collect();
+        self.mapped.insert(id, self.graph.nodes.push(Node { args, ..node.clone() }));
+        match self.context.units.get(&id) {
+            Some(unit) if !self.replacements.is_empty() => self.correct(unit),
+            _ => Ok(()),
+        }
+    }
+
+    /// Re-fit a linear layer whose end has just been copied.
+    fn correct(&mut self, unit: &Unit) -> Result<(), NonlinearError> {
+        let layer = self.context.original.nodes[unit.linear].origin.layer();
+        let here = Unit {
+            linear: self.mapped[&unit.linear],
+            bias: unit.bias.map(|b| self.mapped[&b]),
+            end: self.mapped[&unit.end],
+            ..*unit
+        };
+        self.advance(layer, &[])?;
+        let targets: Vec<&[f32]> = self.context.truths.iter().map(|t| t.values[&unit.end].as_slice()).collect();
+        let (end, report) = correct(&mut self.graph, &mut self.front, &here, &targets, self.context.fitting)
+            .map_err(|reason| NonlinearError::Shape { layer: layer.to_owned(), reason })?;
+        self.mapped.insert(unit.end, end);
+        self.corrections.extend(report);
+        Ok(())
     }
 
     fn activation(
@@ -175,7 +246,7 @@ impl<'a> Builder<'a> {
             (None, Some((lo, hi))) => Statistics::of_range(lo, hi),
             (None, None) => return Err(NonlinearError::NoData { layer: layer.to_owned(), function: name }),
         };
-        let fitted = fit(function, &statistics, choice, robustness);
+        let fitted = self.fit(function, &statistics, choice, robustness, (x, Some(id)));
         self.note_relative_error(fitted.errors.relative);
         let origin = node.origin.clone().with_note(note(choice, fitted.errors.rms));
         let value = emit(&mut self.graph, x, &fitted, 1.0, &origin)
@@ -183,6 +254,46 @@ impl<'a> Builder<'a> {
         self.replacements.push(Replacement::of(layer, name, &fitted, Parity::General));
         self.mapped.insert(id, value);
         Ok(())
+    }
+
+    /// Fit with the given robustness, or with a more careful one where that is clearly better for the validation samples.
+    /// The target is as in [`Builder::statistics`].
+    pub fn fit(
+        &self,
+        function: Function,
+        statistics: &Statistics,
+        choice: Choice,
+        robustness: Robustness,
+        (x, target): (ValueId, Option<ValueId>),
+    ) -> Fit {
+        let first = fit(function, statistics, choice, robustness);
+        let careful = ROBUSTNESS.iter().skip_while(|&&r| r != robustness).skip(1);
+        let error = |fit: &Fit| self.validation_error(fit, x, target);
+        let start = (error(&first), first);
+        let better = |best: (f64, Fit), r: &Robustness| {
+            let other = fit(function, statistics, choice, *r);
+            let found = error(&other);
+            if found < CLEARLY * best.0 { (found, other) } else { best }
+        };
+        if self.context.validation == 0 { start.1 } else { careful.fold(start, better).1 }
+    }
+
+    /// Mean square error of a fit on the validation samples.
+    fn validation_error(&self, fit: &Fit, x: ValueId, target: Option<ValueId>) -> f64 {
+        let truths = &self.context.truths[self.context.fitting..];
+        let inputs: Vec<&Tensor> = self.front.value(x).skip(self.context.fitting).collect();
+        let error = |(input, truth): (&&Tensor, &Truth)| -> f64 {
+            let polynomials = Channels::of(&input.shape, &fit.channels);
+            let wanted = |i: usize| target.map_or(input.data[i].abs(), |id| f64::from(truth.values[&id][i]));
+            let square = |(i, &x): (usize, &f64)| {
+                let e = polynomials.at(i).eval(x) - wanted(i);
+                e * e
+            };
+            input.data.iter().enumerate().map(square).sum()
+        };
+        let errors: Vec<f64> = inputs.par_iter().zip(truths).map(error).collect();
+        let sum: f64 = errors.iter().sum();
+        if sum.is_finite() { sum } else { f64::INFINITY }
     }
 
     /// Remember the worst replacement, by which attempts without data are judged.
@@ -212,7 +323,7 @@ impl<'a> Builder<'a> {
         }
         let sizes: Vec<Vec<f32>>;
         let targets: Vec<&[f32]> = match target {
-            Some(id) => self.context.truths.iter().map(|t| t.activations[&id].as_slice()).collect(),
+            Some(id) => self.context.truths.iter().map(|t| t.values[&id].as_slice()).collect(),
             None => {
                 sizes = inputs.iter().map(|t| t.data.iter().map(|v| v.abs() as f32).collect()).collect();
                 sizes.iter().map(Vec::as_slice).collect()
@@ -231,18 +342,32 @@ impl<'a> Builder<'a> {
         self.front.advance(&self.graph, &keep).map_err(error)
     }
 
+    /// How much larger the outputs are than the original network's at most; stretched validation samples do not count.
+    fn overshoot(&self) -> f64 {
+        let count = self.context.fitting + self.context.validation;
+        let size = |t: &Tensor| {
+            let larger = |m: f64, x: &f64| if x.is_nan() { f64::INFINITY } else { m.max(x.abs()) };
+            t.data.iter().fold(0.0, larger)
+        };
+        let truths = self.context.truths.iter().take(count);
+        let wanted = truths.flat_map(|t| &t.outputs).map(size).fold(0.0, f64::max);
+        let found = self.graph.outputs.iter().flat_map(|o| self.front.value(o.value).take(count));
+        let found = found.map(size).fold(0.0, f64::max);
+        if found > 0.0 { found / wanted } else { 0.0 }
+    }
+
     fn agreement(&self) -> Option<Agreement> {
         let truths = &self.context.truths;
         if truths.is_empty() {
             return None;
         }
         // A single sample has to serve both ends.
-        let first = if self.context.fitting < truths.len() { self.context.fitting } else { 0 };
+        let Context { fitting, validation, .. } = *self.context;
+        let (first, count) = if validation > 0 { (fitting, validation) } else { (0, fitting) };
         let outputs: Vec<Vec<&Tensor>> =
-            self.graph.outputs.iter().map(|o| self.front.value(o.value).skip(first).collect()).collect();
-        let found: Vec<Vec<&Tensor>> =
-            (0..truths.len() - first).map(|i| outputs.iter().map(|values| values[i]).collect()).collect();
-        let expected: Vec<&[Tensor]> = truths[first..].iter().map(|t| t.outputs.as_slice()).collect();
+            self.graph.outputs.iter().map(|o| self.front.value(o.value).skip(first).take(count).collect()).collect();
+        let found: Vec<Vec<&Tensor>> = (0..count).map(|i| outputs.iter().map(|values| values[i]).collect()).collect();
+        let expected: Vec<&[Tensor]> = truths[first..first + count].iter().map(|t| t.outputs.as_slice()).collect();
         Some(Agreement::measure(&self.graph, &found, &expected))
     }
 }

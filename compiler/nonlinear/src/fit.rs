@@ -15,6 +15,12 @@ const SHRINKAGE: f64 = 8.0;
 /// Nodes that stand for the uniform measure; they average squares of polynomials of degree 31 exactly.
 const UNIFORM_NODES: usize = 64;
 
+/// Where the growth beyond the padded range is measured: a quarter of its width outside.
+const OUTSIDE: f64 = 1.5;
+
+/// By how much the share of the uniform measure is raised at a time.
+const SHARE_STEP: f64 = 1.5;
+
 /// Least curvature of a quadratic relative to its slope, over the half width of the range. A quadratic is evaluated as
 /// c(x + b/2c)² + r, which loses log2 of the vertex distance over the half width: at most seven bits with this bound.
 const LEAST_CURVATURE: f64 = 1.0 / 256.0;
@@ -84,7 +90,7 @@ pub fn fit(function: Function, statistics: &Statistics, choice: Choice, robustne
             let view = View::new(function, channel, statistics, robustness.width);
             let coefficients = match choice.family {
                 Family::Kernel => view.kernel(robustness.bandwidth),
-                Family::LeastSquares => view.least_squares(choice.degree, robustness.share, &nodes),
+                Family::LeastSquares => view.tame_least_squares(choice.degree, robustness, &nodes),
             };
             let polynomial = ChannelPolynomial { mid: view.mid, half: view.half, coefficients };
             let errors = view.errors(&polynomial, &nodes);
@@ -157,6 +163,26 @@ impl<'a> View<'a> {
         chebyshev_coefficients(2, value)
     }
 
+    /// Least squares with the smallest share of the uniform measure that keeps the growth outside in bounds.
+    fn tame_least_squares(&self, degree: usize, robustness: Robustness, nodes: &[(f64, f64)]) -> Vec<f64> {
+        let growth = |coefficients: &[f64]| {
+            let at = |t: f64| {
+                let value = self.function.eval(self.mid + self.half * t);
+                (chebyshev_value(coefficients, t) - value).abs()
+            };
+            at(-OUTSIDE).max(at(OUTSIDE))
+        };
+        let most = robustness.growth * growth(&self.least_squares(degree, 1.0, nodes));
+        let mut share = robustness.share;
+        loop {
+            let coefficients = self.least_squares(degree, share, nodes);
+            if share >= 1.0 || growth(&coefficients) <= most {
+                return coefficients;
+            }
+            share = (SHARE_STEP * share).min(1.0);
+        }
+    }
+
     fn least_squares(&self, degree: usize, share: f64, nodes: &[(f64, f64)]) -> Vec<f64> {
         let mut points = self.density(nodes);
         for point in &mut points {
@@ -177,7 +203,7 @@ impl<'a> View<'a> {
             let x = self.mid + self.half * t;
             (polynomial.eval(x) - self.function.eval(x)).abs()
         };
-        let mut sums = ChannelErrors { growth: error(-1.5).max(error(1.5)), ..ChannelErrors::default() };
+        let mut sums = ChannelErrors { growth: error(-OUTSIDE).max(error(OUTSIDE)), ..ChannelErrors::default() };
         for point in self.density(nodes) {
             let value = self.function.eval(self.mid + self.half * point.t);
             sums.weight += point.weight;
@@ -277,8 +303,8 @@ mod tests {
     #[test]
     fn degree_two_relu_has_the_known_r_squared() {
         let uniform = |seed| random(20_000, seed).into_iter().map(|u| 6.0 * u - 3.0).collect::<Vec<_>>();
-        let [near, half, _] = ROBUSTNESS;
-        let (near, half) = (Robustness { share: 1e-4, ..near }, Robustness { bandwidth: 0.5, ..half });
+        let near = Robustness { share: 1e-4, growth: f64::INFINITY, ..ROBUSTNESS[0] };
+        let half = Robustness { bandwidth: 0.5, ..ROBUSTNESS[1] };
         let rows = [(normal(20_000, 1), normal(20_000, 2), [-4.80, 0.933, 0.965, 0.958, 0.965, 0.983]), {
             (uniform(3), uniform(4), [-10.8, 0.982, 0.970, 0.964, 0.987, 0.997])
         }];

@@ -9,11 +9,13 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod correct;
 mod emit;
 mod error;
 mod fit;
 mod kernel;
 mod max_pool;
+mod moments;
 mod network;
 mod options;
 mod orthogonal;
@@ -22,15 +24,17 @@ mod quadrature;
 mod replace;
 mod report;
 mod score;
+mod split;
 mod statistics;
 mod tail;
+mod unit;
 
 pub use error::NonlinearError;
 pub use fit::{ChannelPolynomial, Errors, Fit, fit};
 pub use options::{Calibration, Options, ROBUSTNESS, Robustness};
 pub use pin::{Choice, Family, MAX_DEGREE, Pin, PinError, parse_range};
 pub use replace::{Replaced, replace};
-pub use report::Replacement;
+pub use report::{Correction, Method, Replacement};
 pub use score::Agreement;
 pub use statistics::{Bin, Density, Observed, Statistics};
 pub use tail::Tail;

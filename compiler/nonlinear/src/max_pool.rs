@@ -2,7 +2,6 @@
 
 use crate::build::Builder;
 use crate::emit::emit;
-use crate::fit::fit;
 use crate::report::{Replacement, note};
 use crate::{Choice, Family, NonlinearError, Robustness, Statistics};
 use hec_ir::Origin;
@@ -138,7 +137,7 @@ impl MaxPool<'_> {
             (None, Some((lo, hi))) => Statistics::of_range(lo - hi, hi - lo),
             (None, None) => return Err(NonlinearError::NoData { layer: layer.to_owned(), function: "max_pool" }),
         };
-        let mut fitted = fit(ABSOLUTE, &statistics, self.choice, self.robustness);
+        let mut fitted = builder.fit(ABSOLUTE, &statistics, self.choice, self.robustness, (difference, None));
         for channel in &mut fitted.channels {
             // The density is symmetric, so these are rounding errors.
             channel.mid = 0.0;

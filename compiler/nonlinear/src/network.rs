@@ -1,31 +1,34 @@
 //! Running networks over samples in stretches, from one replaced function to the next.
 
 use hec_ir::entity::Entity;
-use hec_ir::tensor::{Graph, InterpretError, Node, Op, Tensor, ValueId};
+use hec_ir::tensor::{Graph, InterpretError, Node, ShapeError, Tensor, ValueId};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the original network computes on one sample.
 pub struct Truth {
-    /// Values of the activations, in single precision: they are kept for every sample.
-    pub activations: BTreeMap<ValueId, Vec<f32>>,
+    /// Values that something is fitted to, in single precision: they are kept for every sample.
+    pub values: BTreeMap<ValueId, Vec<f32>>,
     /// The outputs.
     pub outputs: Vec<Tensor>,
     /// The first value, in order, that is not finite.
     pub not_finite: Option<ValueId>,
 }
 
-/// Run the original network on every sample.
+/// Run the original network on every sample, and keep some of its values.
 ///
 /// # Errors
 /// The first sample (by position) that does not fit the network.
-pub fn truth(graph: &Graph, samples: &[&[Tensor]]) -> Result<Vec<Truth>, (usize, InterpretError)> {
+pub fn truth(
+    graph: &Graph,
+    samples: &[&[Tensor]],
+    keep: &BTreeSet<ValueId>,
+) -> Result<Vec<Truth>, (usize, InterpretError)> {
     let run = |inputs: &[Tensor]| {
         let values = graph.interpret(inputs)?;
-        let activation = |id: ValueId| matches!(graph.nodes[id].op, Op::Activation(_));
         let single = |t: &Tensor| t.data.iter().map(|&x| x as f32).collect();
         Ok(Truth {
-            activations: values.iter().filter(|(id, _)| activation(*id)).map(|(id, t)| (id, single(t))).collect(),
+            values: keep.iter().map(|&id| (id, single(&values[id]))).collect(),
             outputs: graph.outputs.iter().map(|o| values[o.value].clone()).collect(),
             not_finite: values.iter().find(|(_, t)| t.data.iter().any(|x| !x.is_finite())).map(|(id, _)| id),
         })
@@ -54,6 +57,34 @@ impl Front {
     /// A value on every sample.
     pub fn value(&self, id: ValueId) -> impl Iterator<Item = &Tensor> {
         self.values.iter().map(move |v| &v[&id])
+    }
+
+    /// Whether a value is kept.
+    pub fn has(&self, id: ValueId) -> bool {
+        self.values.first().is_some_and(|v| v.contains_key(&id))
+    }
+
+    /// Replace a value on every sample by `changed` of it, given another value of that sample. It gets the name `new`,
+    /// and all nodes of the graph count as run.
+    ///
+    /// # Errors
+    /// The first one of `changed`.
+    pub fn update(
+        &mut self,
+        graph: &Graph,
+        (old, new): (ValueId, ValueId),
+        other: ValueId,
+        changed: impl Fn(&Tensor, Tensor) -> Result<Tensor, ShapeError> + Sync,
+    ) -> Result<(), ShapeError> {
+        self.done = graph.nodes.len();
+        let update = |values: &mut BTreeMap<ValueId, Tensor>| {
+            let value = values.remove(&old).expect("the value is kept");
+            let value = changed(&values[&other], value)?;
+            values.insert(new, value);
+            Ok(())
+        };
+        let results: Vec<Result<(), ShapeError>> = self.values.par_iter_mut().map(update).collect();
+        results.into_iter().collect()
     }
 
     /// Run the nodes that were added since, then keep only `keep`.

@@ -23,6 +23,8 @@ pub struct Options {
     /// For other networks: the largest rms error of the outputs, relative to their rms. Without calibration data it
     /// bounds the same ratio at every layer.
     pub max_relative_error: f64,
+    /// Whether linear layers are re-fitted to make good what the polynomials change; it takes calibration data.
+    pub correct: bool,
     /// At most this many calibration samples are used, evenly spaced.
     pub max_samples: usize,
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             ranges: BTreeMap::new(),
             min_agreement: 0.99,
             max_relative_error: 0.05,
+            correct: true,
             max_samples: 500,
         }
     }
@@ -42,17 +45,24 @@ impl Default for Options {
 /// How much a fit gives up on the calibrated density for good behaviour outside it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Robustness {
-    /// Least squares: share of the uniform measure on the padded range.
+    /// Least squares: share of the uniform measure on the padded range, at least.
     pub share: f64,
     /// Padding on each side, relative to the width of the seen range.
     pub width: f64,
+    /// Least squares: how much further from the function the polynomial may be beyond the padded range than the fit to
+    /// the uniform measure is; the share is raised until it is not.
+    pub growth: f64,
     /// Kernel: bandwidth of the Gaussian, in standard deviations of the channel.
     pub bandwidth: f64,
 }
 
 /// The settings among which validation chooses, from the closest to the data to the most careful.
-pub const ROBUSTNESS: [Robustness; 3] = [
-    Robustness { share: 0.002, width: 0.05, bandwidth: 0.0 },
-    Robustness { share: 0.02, width: 0.15, bandwidth: 0.5 },
-    Robustness { share: 0.1, width: 0.3, bandwidth: 1.0 },
+///
+/// One of them holds for the whole network: what a bold fit does to rare inputs shows only several layers later. A layer
+/// may take a more careful one where it is better for the validation samples.
+pub const ROBUSTNESS: [Robustness; 4] = [
+    Robustness { share: 0.002, width: 0.05, growth: 8.0, bandwidth: 0.0 },
+    Robustness { share: 0.004, width: 0.1, growth: 3.0, bandwidth: 0.5 },
+    Robustness { share: 0.01, width: 0.15, growth: 1.5, bandwidth: 0.75 },
+    Robustness { share: 0.1, width: 0.3, growth: 1.1, bandwidth: 1.0 },
 ];

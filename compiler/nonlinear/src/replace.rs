@@ -2,9 +2,10 @@
 
 use crate::build::{Builder, Built, Context};
 use crate::network::truth;
-use crate::report::Replacement;
+use crate::report::{Correction, Replacement};
 use crate::score::Agreement;
-use crate::{Calibration, Choice, Family, MAX_DEGREE, NonlinearError, Options, ROBUSTNESS, Robustness};
+use crate::split::Split;
+use crate::{Calibration, Choice, Family, MAX_DEGREE, NonlinearError, Options, ROBUSTNESS};
 use hec_ir::tensor::{Graph, Op, Tensor};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -19,6 +20,8 @@ pub struct Replaced {
     pub graph: Graph,
     /// What was put in the place of each function, in the order of the network.
     pub replacements: Vec<Replacement>,
+    /// What was done to the linear layers to make good what the polynomials change, in the order of the network.
+    pub corrections: Vec<Correction>,
     /// Agreement with the original network on the calibration samples held out for validation; `None` without samples.
     pub agreement: Option<Agreement>,
     /// What the user should know: above all, that no choice was good enough and this is the best one.
@@ -37,17 +40,22 @@ pub fn replace(graph: &Graph, calibration: &Calibration, options: &Options) -> R
     check(graph, calibration, options)?;
     let chosen = spread(calibration.samples.len(), options.max_samples);
     let samples: Vec<&[Tensor]> = chosen.iter().map(|&i| calibration.samples[i].as_slice()).collect();
-    let truths = truth(graph, &samples).map_err(|(i, reason)| NonlinearError::Sample { sample: chosen[i], reason })?;
+    let wanted = Context::wanted(graph, options);
+    let truths =
+        truth(graph, &samples, &wanted).map_err(|(i, reason)| NonlinearError::Sample { sample: chosen[i], reason })?;
     if let Some((i, id)) = truths.iter().enumerate().find_map(|(i, t)| t.not_finite.map(|id| (i, id))) {
         let layer = graph.nodes[id].origin.layer().to_owned();
         return Err(NonlinearError::NotFinite { layer, sample: chosen[i] });
     }
     let validation = if samples.len() > 1 { samples.len().div_ceil(5) } else { 0 };
-    let context = Context::new(graph, truths, samples.len() - validation, options);
-    let start = Builder::new(&context, &samples).until_first_function()?;
+    let split = Split::new(graph, &wanted, &samples, truths, validation);
+    let inputs: Vec<&[Tensor]> = split.samples.iter().map(|s| &**s).collect();
+    let context = Context::new(graph, split.truths, split.fitting, validation, options);
+    let start = Builder::new(&context, &inputs).until_first_function()?;
     let built = search(&start, graph, options, samples.is_empty())?;
     let warnings = warnings(&built, options);
-    Ok(Replaced { graph: built.graph, replacements: built.replacements, agreement: built.agreement, warnings })
+    let Built { graph, replacements, corrections, agreement, .. } = built;
+    Ok(Replaced { graph, replacements, corrections, agreement, warnings })
 }
 
 /// The cheapest attempt that suffices, or the best of all.
@@ -55,13 +63,10 @@ fn search(start: &Builder<'_>, graph: &Graph, options: &Options, blind: bool) ->
     let mut best: Option<Built> = None;
     let mut failure = None;
     for choices in menu(graph, options) {
-        for (choice, robustness) in attempts(&choices, blind) {
-            match start.clone().finish(choice, robustness) {
-                Ok(built) => {
-                    if best.as_ref().is_none_or(|b| better(&built, b) == Ordering::Greater) {
-                        best = Some(built);
-                    }
-                }
+        for choice in choices {
+            match attempt(start, choice, blind) {
+                Ok(built) if best.as_ref().is_none_or(|b| better(&built, b) == Ordering::Greater) => best = Some(built),
+                Ok(_) => {}
                 Err(error @ NonlinearError::Diverged { .. }) => failure = Some(error),
                 Err(error) => return Err(error),
             }
@@ -90,10 +95,31 @@ fn menu(graph: &Graph, options: &Options) -> Vec<Vec<Choice>> {
     DEGREES.iter().map(group).collect()
 }
 
-/// Without data nothing could tell robust settings apart.
-fn attempts(choices: &[Choice], blind: bool) -> Vec<(Choice, Robustness)> {
+/// The best attempt with a choice, from the boldest setting on. When one keeps all outputs in bounds and the next, more
+/// careful one is worse, even more careful ones would be worse still. Without data nothing could tell settings apart.
+fn attempt(start: &Builder<'_>, choice: Choice, blind: bool) -> Result<Built, NonlinearError> {
     let settings = if blind { &ROBUSTNESS[..1] } else { &ROBUSTNESS[..] };
-    choices.iter().flat_map(|&c| settings.iter().map(move |&r| (c, r))).collect()
+    let mut best: Option<Built> = None;
+    let mut failure = None;
+    for &robustness in settings {
+        match start.clone().finish(choice, robustness) {
+            Ok(built) => match &best {
+                Some(b) if better(&built, b) != Ordering::Greater => {
+                    if !b.overshoots() {
+                        break;
+                    }
+                }
+                _ => best = Some(built),
+            },
+            Err(error @ NonlinearError::Diverged { .. }) => failure = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match (best, failure) {
+        (Some(built), _) => Ok(built),
+        (None, Some(error)) => Err(error),
+        (None, None) => start.clone().finish(choice, ROBUSTNESS[0]),
+    }
 }
 
 fn suffices(built: &Built, options: &Options) -> bool {
@@ -105,7 +131,7 @@ fn suffices(built: &Built, options: &Options) -> bool {
 
 fn better(a: &Built, b: &Built) -> Ordering {
     match (&a.agreement, &b.agreement) {
-        (Some(a), Some(b)) => a.compare(b),
+        (Some(x), Some(y)) => b.overshoots().cmp(&a.overshoots()).then(x.compare(y)),
         _ => b.worst_relative_error.total_cmp(&a.worst_relative_error),
     }
 }

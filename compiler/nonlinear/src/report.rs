@@ -34,6 +34,32 @@ pub struct Replacement {
     pub advice: Option<String>,
 }
 
+/// How a linear layer was corrected.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Nothing that was tried helped on the validation samples.
+    None,
+    /// A new bias.
+    Bias,
+    /// New weights and a new bias by ridge regression, with this penalty relative to the inputs' mean variance.
+    Ridge(f64),
+}
+
+/// What was done to a linear layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Correction {
+    /// The layer's name.
+    pub layer: String,
+    /// How.
+    pub method: Method,
+    /// rms error of its result, with all that is added to it, on the validation samples, relative to its rms: before.
+    /// Samples that are far off for whatever reason count less.
+    pub before: f64,
+    /// After.
+    pub after: f64,
+}
+
 impl Replacement {
     /// Of one fit.
     pub(crate) fn of(layer: &str, function: &str, fit: &Fit, parity: Parity) -> Self {

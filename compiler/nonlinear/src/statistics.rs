@@ -86,6 +86,25 @@ pub fn channel_shape(shape: &Shape) -> Shape {
     Shape::new(shape.dims().iter().enumerate().map(|(a, &d)| if Some(a) == axis { d } else { 1 }).collect::<Vec<_>>())
 }
 
+/// Which of several things each element of a tensor belongs to: one for each channel, or the same for all.
+pub struct Channels<'a, T> {
+    each: &'a [T],
+    inner: usize,
+}
+
+impl<'a, T> Channels<'a, T> {
+    /// Of a tensor's shape.
+    pub fn of(shape: &Shape, each: &'a [T]) -> Self {
+        let inner = channel_axis(shape).map_or(shape.elements(), |axis| shape.strides()[axis]);
+        Channels { each, inner: inner.max(1) }
+    }
+
+    /// That of the element at a position.
+    pub fn at(&self, position: usize) -> &'a T {
+        &self.each[position / self.inner % self.each.len()]
+    }
+}
+
 /// The calibrated input of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {

@@ -91,6 +91,75 @@ fn class(graph: &Graph, image: &[Tensor]) -> usize {
     (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap()
 }
 
+/// The network of the residual benchmark with calibration images, test images and their labels, if it is there.
+fn resnet20(count: usize) -> Option<(Trained, Vec<usize>)> {
+    let beside = || workspace().join("../shared");
+    let shared = std::env::var_os("HEC_SHARED").map_or_else(beside, PathBuf::from);
+    let model = shared.join("models/resnet20_cifar10.onnx");
+    if !model.exists() {
+        println!("left out: {} is not there", model.display());
+        return None;
+    }
+    let graph = hec_import::import(&model, &ImportOptions::default()).unwrap();
+    let shape = graph.shape(graph.inputs().next().unwrap().0).clone();
+    let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    let load = |name: &str, most: usize| {
+        let mut samples = images(&shared.join("data").join(name), &shape, 1.0 / 255.0);
+        samples.truncate(most);
+        for image in &mut samples {
+            let planes = image[0].data.chunks_exact_mut(32 * 32).zip(mean.iter().zip(std));
+            planes.for_each(|(plane, (m, s))| plane.iter_mut().for_each(|x| *x = (*x - m) / s));
+        }
+        samples
+    };
+    let calibration = Calibration { samples: load("cifar10_train_0_4999_images.npy", count) };
+    let test = load("cifar10_test_0_199_images.npy", 200);
+    let labels = hec_ir::array::load(&shared.join("data/cifar10_test_0_199_labels.npy")).unwrap().remove(0).1;
+    let labels = labels.data.iter().map(|&l| l as usize).collect();
+    Some((Trained { graph, calibration, test }, labels))
+}
+
+/// Prints which share of 200 test images a ResNet-20 classifies as labelled when all its ReLUs are polynomials.
+#[test]
+#[ignore = "takes minutes in a release build; the figures are in docs/DESIGN.md"]
+fn resnet20_with_polynomials_of_low_degree() {
+    let number = |name: &str, default: usize| std::env::var(name).map_or(default, |v| v.parse().unwrap());
+    let degrees = std::env::var("HEC_DEGREES").unwrap_or_else(|_| "2,3,4,5,7".to_owned());
+    let Some((network, labels)) = resnet20(number("HEC_IMAGES", 1500)) else { return };
+    println!("degree  re-fit  right  same class  largest logit  agreement on validation images");
+    for degree in degrees.split(',') {
+        for correct in [true, false] {
+            if number("HEC_ONLY_CORRECTED", 0) == 1 && !correct {
+                continue;
+            }
+            let pins = vec![Pin::parse(&format!("relu=lsq:{degree}")).unwrap()];
+            let options = Options { pins, correct, max_samples: 1500, ..Options::default() };
+            let start = std::time::Instant::now();
+            let replaced = replace(&network.graph, &network.calibration, &options).unwrap();
+            let seconds = start.elapsed().as_secs_f64();
+            let (mut right, mut same, mut largest) = (0, 0, 0.0f64);
+            for (image, &label) in network.test.iter().zip(&labels) {
+                let logits = replaced.graph.run(image).unwrap().remove(0).data;
+                largest =
+                    logits.iter().fold(largest, |l, x| if x.is_finite() { l.max(x.abs()) } else { f64::INFINITY });
+                let class = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+                right += usize::from(class == label);
+                same += usize::from(class == self::class(&network.graph, image));
+            }
+            let share = |n: usize| 100.0 * n as f64 / labels.len() as f64;
+            println!(
+                "{degree:>6}  {correct:>6}  {:>4.1}%  {:>9.1}%  {largest:>13.3e}  {:?}  {seconds:.0} s",
+                share(right),
+                share(same),
+                replaced.agreement.unwrap()
+            );
+            if number("HEC_VERBOSE", 0) == 1 {
+                replaced.corrections.iter().for_each(|c| println!("  {c:?}"));
+            }
+        }
+    }
+}
+
 #[test]
 fn digits_keeps_its_classes() {
     Trained::digits().check("digits");

@@ -139,7 +139,9 @@ fn a_quadratic_is_a_polynomial_of_each_channel_of_the_layer_itself() {
         assert_eq!(replaced.graph.constants.tensor(coefficients).shape.dims(), dims);
         assert!(node.origin.note.starts_with(&format!("{family} degree 2, rms 2^-")), "{}", node.origin.note);
     }
-    assert_eq!(replaced.graph.nodes.len(), classifier().nodes.len());
+    // Corrections may add biases, and nothing else.
+    let others = |graph: &Graph| graph.nodes.values().filter(|n| !matches!(n.op, Op::AddConstant(_))).count();
+    assert_eq!(others(&replaced.graph), others(&classifier()));
 }
 
 #[test]

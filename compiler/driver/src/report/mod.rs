@@ -13,7 +13,7 @@ use hec_ir::leveled::Scheme;
 use hec_ir::program::Program;
 use hec_ir::tensor::Graph;
 use hec_ir::{BootstrapParameters, Level, Parameters};
-use hec_nonlinear::{Replaced, Replacement};
+use hec_nonlinear::{Correction, Replaced, Replacement};
 use hec_optimize::Optimized;
 use hec_params::{EncapsulationReport, SecurityReport};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct Report {
     pub depth: DepthReport,
     /// What was put in the place of each function.
     pub replacements: Vec<Replacement>,
+    /// What was done to linear layers to make good what the polynomials change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrections: Vec<Correction>,
     /// Share of validation samples whose class the polynomial network keeps, and its relative error.
     pub agreement: Option<AgreementReport>,
     /// Rules of the optimizer that found something new, with how often.
@@ -192,6 +195,7 @@ impl Report {
         report.depth.after = optimized.depth_after.0;
         report.depth.packed = hec_plan::depth(&back.circuit).0;
         report.replacements = replaced.replacements.clone();
+        report.corrections = replaced.corrections.clone();
         report.agreement = agreement;
         report.rules = optimized.fired.clone();
         report.alternatives = back.alternatives.clone();
@@ -221,6 +225,7 @@ impl Report {
             preprocess: None,
             depth: DepthReport { before: packed, after: packed, packed },
             replacements: Vec::new(),
+            corrections: Vec::new(),
             agreement: None,
             rules: Vec::new(),
             layers: table::rows(back),

@@ -1,6 +1,7 @@
 //! The report as text.
 
 use super::{LayerReport, Report, path};
+use hec_nonlinear::Method;
 use std::fmt::Write;
 
 /// The report for people.
@@ -155,6 +156,16 @@ fn write_replacements(out: &mut String, r: &Report) -> std::fmt::Result {
         )?;
         if let Some(advice) = &x.advice {
             writeln!(out, "           {advice}")?;
+        }
+    }
+    for x in &r.corrections {
+        let (before, after) = (100.0 * x.before, 100.0 * x.after);
+        match x.method {
+            Method::None => writeln!(out, "{:<10} as it was: no re-fit brings its error below {before:.2} %", x.layer)?,
+            Method::Bias => writeln!(out, "{:<10} new bias: error {before:.2} % to {after:.2} %", x.layer)?,
+            Method::Ridge(ridge) => {
+                writeln!(out, "{:<10} re-fitted (ridge {ridge}): error {before:.2} % to {after:.2} %", x.layer)?;
+            }
         }
     }
     Ok(())
