@@ -83,6 +83,55 @@ fn add_product(a: &[f64], b: &[f64], c: &mut [f64], inner: usize, columns: usize
     }
 }
 
+/// Rows and columns of a result that are summed at a time, so that the sums stay in registers.
+const TILE_ROWS: usize = 2;
+const TILE_COLUMNS: usize = 8;
+
+/// c = a·b for row-major matrices, `inner` columns in a and `columns` in b, tile by tile. What one strip of columns needs
+/// of b stays in the nearest cache for all rows of a.
+fn tiled_product(a: &[f64], b: &[f64], c: &mut [f64], inner: usize, columns: usize) {
+    let rows = a.len() / inner;
+    for first in (0..columns).step_by(TILE_COLUMNS) {
+        let width = TILE_COLUMNS.min(columns - first);
+        for row in (0..rows).step_by(TILE_ROWS) {
+            let height = TILE_ROWS.min(rows - row);
+            let mut sums = [[0.0; TILE_COLUMNS]; TILE_ROWS];
+            let factors = |r: usize| &a[(row + r.min(height - 1)) * inner..][..inner];
+            if width == TILE_COLUMNS {
+                tile([factors(0), factors(1)], b, columns, first, &mut sums);
+            } else {
+                for (sums, factors) in sums.iter_mut().zip([factors(0), factors(1)]) {
+                    for (f, line) in factors.iter().zip(b.chunks_exact(columns)) {
+                        sums.iter_mut().zip(&line[first..]).for_each(|(sum, x)| *sum += f * x);
+                    }
+                }
+            }
+            for (r, sums) in sums.iter().enumerate().take(height) {
+                c[(row + r) * columns + first..][..width].copy_from_slice(&sums[..width]);
+            }
+        }
+    }
+}
+
+/// sums = a·b for two rows of a and the columns of b from `first` on.
+fn tile(
+    [a0, a1]: [&[f64]; TILE_ROWS],
+    b: &[f64],
+    columns: usize,
+    first: usize,
+    sums: &mut [[f64; TILE_COLUMNS]; TILE_ROWS],
+) {
+    let [mut s0, mut s1] = [[0.0; TILE_COLUMNS]; TILE_ROWS];
+    for ((f0, f1), line) in a0.iter().zip(a1).zip(b.chunks_exact(columns)) {
+        let Some(line) = line[first..].first_chunk::<TILE_COLUMNS>() else { break };
+        for ((t0, t1), x) in s0.iter_mut().zip(&mut s1).zip(line) {
+            *t0 += f0 * x;
+            *t1 += f1 * x;
+        }
+    }
+    *sums = [s0, s1];
+}
+
 /// Convolution as a product of the weight with the unfolded input (im2col), a few output rows at a time.
 fn convolution(input: &Tensor, weight: &Tensor, shape: &Shape, a: &ConvAttributes) -> Vec<f64> {
     let (&[_, _, h, w], &[batch, out_channels, oh, ow]) = (input.shape.dims(), shape.dims()) else {
@@ -108,8 +157,7 @@ fn convolution(input: &Tensor, weight: &Tensor, shape: &Shape, a: &ConvAttribute
             let columns = rows.len() * ow;
             unfold(planes, &mut unfolded[..taps * columns], rows, [h, w, kh, kw, ow], a);
             let product = &mut product[..out_group * columns];
-            product.fill(0.0);
-            add_product(weights, &unfolded[..taps * columns], product, taps, columns);
+            tiled_product(weights, &unfolded[..taps * columns], product, taps, columns);
             for (channel, values) in product.chunks_exact(columns).enumerate() {
                 let at = ((item * out_group + channel) * oh + first) * ow;
                 out[at..at + columns].copy_from_slice(values);
