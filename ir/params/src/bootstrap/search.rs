@@ -95,15 +95,16 @@ impl BootstrapLiteral {
         });
         precise.flat_map(move |choice| {
             let factors = (2..=5).flat_map(|c| (1..=4).map(move |s| (c, s)));
-            factors.filter(move |&(c, s)| c <= log_slots && s <= log_slots).flat_map(move |(c, s)| {
-                let choice = BootstrapChoice {
-                    coeffs_to_slots: radices(log_slots, c),
-                    // The other way round, so that equal factors share their keys.
-                    slots_to_coeffs: radices(log_slots, s).into_iter().rev().collect(),
-                    ..choice.clone()
-                };
-                (1..=20).map(move |digit_size| BootstrapChoice { digit_size, ..choice.clone() })
-            })
+            let factors = factors.filter(move |&(c, s)| c <= log_slots && s <= log_slots);
+            let with_factors = move |(c, s)| BootstrapChoice {
+                coeffs_to_slots: radices(log_slots, c),
+                // The other way round, so that equal factors share their keys.
+                slots_to_coeffs: radices(log_slots, s).into_iter().rev().collect(),
+                ..choice.clone()
+            };
+            // Few factors have small diagonals, which are rounded more.
+            let precise = factors.map(with_factors).filter(|choice| self.is_precise(choice, overflow));
+            precise.flat_map(|choice| (1..=20).map(move |digit_size| BootstrapChoice { digit_size, ..choice.clone() }))
         })
     }
 
@@ -318,6 +319,15 @@ mod tests {
                 let cost = |p: &BootstrapParameters| Estimate::of(p.choice(), true).cost;
                 assert!(cost(&found) <= cost(&other), "the order is the cheaper one");
             }
+        }
+    }
+
+    #[test]
+    fn is_precise_with_the_factors_that_are_chosen() {
+        for levels in [4, 9, 12] {
+            let literal = BootstrapLiteral::new(LogN(5), Slots(16), 16.0, Depth(levels));
+            let found = BootstrapLiteral { insecure_toy: true, ..literal }.search().expect("fits");
+            assert!(found.error().bits() >= 16.0, "{:?}", found.choice());
         }
     }
 
