@@ -1,6 +1,6 @@
 //! How much memory a program needs, before it runs.
 
-use hec_ir::evaluate::cost::transforms;
+use hec_ir::evaluate::cost::{Factor, transforms};
 use hec_ir::leveled::Scheme;
 use hec_ir::program::{Op, Program, Register};
 use hec_ir::{BootstrapParameters, Level, Parameters, ParametersError, Rotation};
@@ -60,19 +60,29 @@ fn decomposition_bytes(parameters: &Parameters, level: Level) -> usize {
     digits * (primes + parameters.special().len()) * parameters.log_n().degree() * RESIDUE
 }
 
-/// Keys of a bootstrap and its diagonals, which are kept as integers.
+/// Keys of a bootstrap, and its diagonals with their residues.
 fn bootstrap_bytes(bootstrap: &BootstrapParameters) -> (usize, usize) {
     let parameters = bootstrap.parameters();
     let (raised, eval) = (bootstrap.raised_level(), bootstrap.eval_mod_level());
-    let maps = transforms(bootstrap);
+    let factors = transforms(bootstrap);
+    // Factors of the same stages have the same rotations, the first of them at the highest level.
+    let mut shared: BTreeMap<(u32, u32), &Factor> = BTreeMap::new();
+    for factor in &factors {
+        shared.entry((factor.stages.start, factor.stages.end)).or_insert(factor);
+    }
     // A key for each baby step and one for all giant steps; two turns; the trace; conjugation and relinearization; back
     // from the sparse secret.
     let trace = (parameters.slots().0 / bootstrap.choice().slots.0).trailing_zeros() as usize;
-    let of_maps: usize = maps.iter().map(|(level, shape)| (shape.babies + 1) * key_bytes(parameters, *level)).sum();
+    let of_maps: usize = shared.values().map(|f| (f.shape.babies + 1) * key_bytes(parameters, f.level)).sum();
     let turns = key_bytes(parameters, bootstrap.slots_to_coeffs_level()) + key_bytes(parameters, Level(0));
     let keys = of_maps + turns + (trace + 1) * key_bytes(parameters, raised) + 2 * key_bytes(parameters, eval);
-    let diagonals: usize = maps.iter().map(|(_, shape)| shape.diagonals).sum();
-    (keys, diagonals * parameters.log_n().degree() * RESIDUE)
+    let degree = parameters.log_n().degree();
+    let diagonals = |f: &Factor| {
+        let limbs = parameters.prime_count(f.level) + parameters.special().len();
+        // What repeats in a ring of a shorter period is kept once for each of 8 residues.
+        f.shape.diagonals * limbs * degree.min(16 << f.stages.end) * RESIDUE
+    };
+    (keys, factors.iter().map(diagonals).sum())
 }
 
 /// What a linear map holds beside its inputs: its rotated inputs in the extended basis, and a decomposition.
@@ -84,7 +94,7 @@ fn linear_bytes(parameters: &Parameters, level: Level, babies: usize) -> usize {
 fn peak_ciphertexts(program: &Program, scheme: &Scheme) -> usize {
     let parameters = scheme.parameters();
     let of_bootstrap = scheme.bootstrap().map_or(0, |b| {
-        transforms(b).iter().map(|(level, shape)| linear_bytes(parameters, *level, shape.babies)).max().unwrap_or(0)
+        transforms(b).iter().map(|f| linear_bytes(parameters, f.level, f.shape.babies)).max().unwrap_or(0)
     });
     let mut live: BTreeMap<Register, usize> = BTreeMap::new();
     let mut digits: BTreeMap<Register, usize> = BTreeMap::new();

@@ -140,9 +140,13 @@ fn a_bootstrap_costs_its_parts() {
 
     let [first, last] = [Order::CoeffsFirst, Order::CoeffsLast].map(|o| BootstrapParameters::check(choice(o)).unwrap());
     // 16 slots in radices 4, 4 and 16: 4 + 7 diagonals one way, 16 the other.
-    let shapes: Vec<_> = transforms(&first).iter().map(|(l, s)| (l.0, s.diagonals, s.babies, s.giants)).collect();
+    let factors = transforms(&first);
+    let shapes: Vec<_> =
+        factors.iter().map(|f| (f.level.0, f.shape.diagonals, f.shape.babies, f.shape.giants)).collect();
     let top = first.raised_level().0;
-    assert_eq!(shapes, [(top, 4, 1, 1), (top - 1, 7, 3, 1), (1, 16, 3, 3)]);
+    assert_eq!(shapes, [(top, 4, 1, 1), (top - 1, 7, 3, 1), (1, 16, 5, 2)]);
+    let stages: Vec<_> = factors.iter().map(|f| f.stages.clone()).collect();
+    assert_eq!(stages, [2..4, 0..2, 0..4]);
     let seconds = |p: &BootstrapParameters, count| bootstrap(&table, p, count).seconds;
     // Two ciphertexts share all but eval-mod, which one of real coefficients needs once and one of real slots twice.
     assert!(seconds(&first, 2) < 2.0 * seconds(&first, 1) && seconds(&first, 2) > seconds(&first, 1));

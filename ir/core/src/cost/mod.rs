@@ -98,12 +98,7 @@ impl CostTable {
     /// Encoding of a plaintext in `limbs` primes.
     pub fn encode(&self, ring: &RingSize, limbs: usize) -> f64 {
         let fft = NANO * self.fft_butterfly * ring.degree() / 2.0 * (ring.log_n as f64 - 1.0) / 2.0;
-        fft + self.reduce_integers(ring, limbs)
-    }
-
-    /// Residues of a plaintext that is kept as integers.
-    pub fn reduce_integers(&self, ring: &RingSize, limbs: usize) -> f64 {
-        self.ntt(ring, limbs as f64) + self.multiply_adds(ring, limbs as f64)
+        fft + self.ntt(ring, limbs as f64) + self.multiply_adds(ring, limbs as f64)
     }
 
     /// mod_up of one polynomial: all its digits in the extended basis.

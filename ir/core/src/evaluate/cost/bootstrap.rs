@@ -8,6 +8,7 @@ use crate::cost::{CostTable, LinearShape, RingSize};
 use crate::{Level, Parameters};
 use hec_params::{BootstrapParameters, Order, baby_steps};
 use hec_poly::{Basis, EvaluationTree, Parity, Part};
+use std::ops::Range;
 
 /// A bundle of `count` ciphertexts of real slots. Two ciphertexts go through one bootstrap as real and imaginary parts,
 /// which share everything but eval-mod.
@@ -23,23 +24,39 @@ pub fn bootstrap(table: &CostTable, parameters: &BootstrapParameters, count: u32
     all
 }
 
-/// The linear maps of both transforms, each with the level of its input. The baby steps of a map have a key each, its
-/// giant steps one for all.
-pub fn transforms(parameters: &BootstrapParameters) -> Vec<(Level, LinearShape)> {
+/// A factor of a transform, as a linear map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Factor {
+    /// The level of its input.
+    pub level: Level,
+    /// The baby steps have a key each, the giant steps one for all.
+    pub shape: LinearShape,
+    /// The stages of the transform that it does, those of the shortest butterflies first: factors of the same stages
+    /// have the same rotations, and their diagonals repeat after 2^(last stage + 1) slots.
+    pub stages: Range<u32>,
+}
+
+/// The factors of both transforms.
+pub fn transforms(parameters: &BootstrapParameters) -> Vec<Factor> {
     let choice = parameters.choice();
+    let all = choice.slots.0.trailing_zeros();
     // Opposite diagonals of the longest butterflies are one: they are in the first factor of one transform, and in the
     // last of the other.
     let last = choice.slots_to_coeffs.len().saturating_sub(1);
     let both = [
-        (&choice.coeffs_to_slots, parameters.raised_level(), 0),
-        (&choice.slots_to_coeffs, parameters.slots_to_coeffs_level(), last),
+        (&choice.coeffs_to_slots, parameters.raised_level(), 0, true),
+        (&choice.slots_to_coeffs, parameters.slots_to_coeffs_level(), last, false),
     ];
-    let maps = both.into_iter().flat_map(|(radices, level, longest)| {
+    let maps = both.into_iter().flat_map(|(radices, level, longest, is_from_slots)| {
+        let mut done = 0;
         radices.iter().enumerate().map(move |(i, &radix)| {
             let diagonals = if i == longest { 1usize << radix } else { (2usize << radix) - 1 };
             let babies = baby_steps(diagonals);
             let giants = diagonals.div_ceil(babies) - 1;
-            (Level(level.0 - i as u32), LinearShape { inputs: 1, outputs: 1, diagonals, babies: babies - 1, giants })
+            let shape = LinearShape { inputs: 1, outputs: 1, diagonals, babies: babies - 1, giants };
+            let first = if is_from_slots { all - done - radix } else { done };
+            done += radix;
+            Factor { level: Level(level.0 - i as u32), shape, stages: first..first + radix }
         })
     });
     maps.collect()
@@ -73,15 +90,14 @@ impl Parts<'_> {
         // The trace into the ring of slots that repeat.
         let doublings = (p.parameters().slots().0 / choice.slots.0).trailing_zeros();
         (0..doublings).for_each(|_| all.add(&switch(self.table, &self.ring(raised))));
-        transforms(p).iter().for_each(|(level, shape)| all.add(&self.map(&self.ring(*level), shape)));
+        transforms(p).iter().for_each(|factor| all.add(&self.map(&self.ring(factor.level), &factor.shape)));
         all
     }
 
-    /// A map, whose diagonals are kept as integers.
+    /// A map, whose diagonals are kept with their residues.
     fn map(&self, ring: &RingSize, shape: &LinearShape) -> Counts {
-        let residues = shape.diagonals as f64 * self.table.reduce_integers(ring, ring.primes + ring.special);
         Counts {
-            seconds: self.table.linear_shape(ring, shape) + residues,
+            seconds: self.table.linear_shape(ring, shape),
             diagonals: shape.diagonals,
             baby_steps: shape.babies,
             giant_steps: shape.giants,

@@ -11,7 +11,7 @@ use crate::program::{BabyGiant, Program};
 use crate::{Level, Origin, Plain, Rotation, SlotMap};
 use serde::{Deserialize, Serialize};
 
-pub use bootstrap::{bootstrap, transforms};
+pub use bootstrap::{Factor, bootstrap, transforms};
 
 /// Counts of ciphertext operations. A bundle of three ciphertexts counts three times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
