@@ -4,8 +4,9 @@ use crate::call::{Call, Constant, Value};
 use crate::error::{Code, Fault};
 use crate::lower::{Lowering, real};
 use crate::operators;
-use crate::probe::recognise;
-use crate::scalar::activation;
+use crate::probe::{Recognised, recognise};
+use crate::scalar::{activation, clip_bounds};
+use crate::tensor_proto::Kind;
 use hec_ir::tensor::{Function, Op, Tensor, ValueId};
 use std::sync::Arc;
 
@@ -13,12 +14,18 @@ use std::sync::Arc;
 const MAX_EXPONENT: f64 = 64.0;
 
 pub(crate) fn lower(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, Fault> {
-    let value = match activation(call)? {
-        Some(function) => {
+    let found = recognise(&lowering.probes.candidates(&lowering.graph, call));
+    let value = match (activation(call)?, found) {
+        // A function of something earlier spans several nodes: it says more than the name of the last one.
+        (Some(function), found) => {
             let x = call.encrypted(0)?;
-            Value::Encrypted(lowering.push(Op::Activation(function), [x])?)
+            match found.filter(|f| f.base != x) {
+                Some(found) => push_found(lowering, found)?,
+                None => Value::Encrypted(lowering.push(Op::Activation(function), [x])?),
+            }
         }
-        None => composed(lowering, call)?,
+        (None, Some(found)) => push_found(lowering, found)?,
+        (None, None) => composed(lowering, call)?,
     };
     if let Value::Encrypted(id) = value
         && !call.inputs.iter().flatten().any(|v| matches!(v, Value::Encrypted(x) if *x == id))
@@ -29,13 +36,13 @@ pub(crate) fn lower(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, 
     Ok(vec![value])
 }
 
-/// A part of an activation, perhaps its last; else an operation of its own.
+fn push_found(lowering: &mut Lowering, found: Recognised) -> Result<Value, Fault> {
+    let id = lowering.push_from(Op::Activation(found.function), [found.base], found.origin)?;
+    Ok(Value::Encrypted(id))
+}
+
+/// An operation made of others.
 fn composed(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
-    let candidates = lowering.probes.candidates(&lowering.graph, call);
-    if let Some(found) = recognise(&candidates) {
-        let id = lowering.push_from(Op::Activation(found.function), [found.base], found.origin)?;
-        return Ok(Value::Encrypted(id));
-    }
     match call.node.operator.as_str() {
         "Neg" => {
             let x = call.encrypted(0)?;
@@ -44,6 +51,8 @@ fn composed(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
         "Pow" => power(lowering, call),
         "Swish" => swish(lowering, call),
         "PRelu" => prelu(lowering, call),
+        "Clip" => clip(lowering, call),
+        "Max" | "Min" => extremum(lowering, call),
         "Add" | "Sub" | "Mul" | "Div" => binary(lowering, call),
         "Sum" | "Mean" => sum(lowering, call),
         name => Err(unsupported(name)),
@@ -58,6 +67,10 @@ fn unsupported(name: &str) -> Fault {
 fn binary(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
     let name = call.node.operator.as_str();
     let id = match (call.value(0)?, call.value(1)?) {
+        (Value::Encrypted(x), Value::Encrypted(y)) if name == "Div" => {
+            let inverse = lowering.push(Op::Activation(Function::Reciprocal), [*y])?;
+            both(lowering, "Mul", *x, inverse)?
+        }
         (Value::Encrypted(x), Value::Encrypted(y)) => both(lowering, name, *x, *y)?,
         (Value::Encrypted(x), Value::Constant(c)) => with_constant(lowering, name, *x, c)?,
         (Value::Constant(c), Value::Encrypted(x)) => match name {
@@ -66,10 +79,8 @@ fn binary(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
                 with_constant(lowering, "Add", negative, c)?
             }
             "Div" => {
-                return Err(Fault::form(
-                    "it divides by an encrypted value",
-                    "Replace the division by a multiplication with a constant",
-                ));
+                let inverse = lowering.push(Op::Activation(Function::Reciprocal), [*x])?;
+                with_constant(lowering, "Mul", inverse, c)?
             }
             _ => with_constant(lowering, name, *x, c)?,
         },
@@ -78,6 +89,7 @@ fn binary(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
     Ok(Value::Encrypted(id))
 }
 
+/// Sum, difference or product.
 fn both(lowering: &mut Lowering, name: &str, x: ValueId, y: ValueId) -> Result<ValueId, Fault> {
     let shape = lowering.graph.shape(y).clone();
     let left = lowering.expand_for(x, &shape)?;
@@ -86,12 +98,8 @@ fn both(lowering: &mut Lowering, name: &str, x: ValueId, y: ValueId) -> Result<V
     match name {
         "Add" => lowering.push(Op::Add, [left, right]),
         "Sub" => lowering.push(Op::Sub, [left, right]),
-        "Mul" if left == right => lowering.push(Op::Square, [left]),
-        "Mul" => lowering.push(Op::Mul, [left, right]),
-        _ => Err(Fault::form(
-            "it divides by an encrypted value",
-            "Replace the division by a multiplication with a constant",
-        )),
+        _ if left == right => lowering.push(Op::Square, [left]),
+        _ => lowering.push(Op::Mul, [left, right]),
     }
 }
 
@@ -118,26 +126,104 @@ fn map(lowering: &mut Lowering, c: &Constant, f: impl Fn(f64) -> f64) -> Result<
     Ok(Arc::new(Tensor { shape: c.tensor.shape.clone(), data: c.tensor.data.iter().map(|&v| f(v)).collect() }))
 }
 
+/// A whole exponent is a product of the value with itself; any other one is a function of it.
 fn power(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
-    let advice = "Use a whole exponent from 0 to 64, the same for all elements";
+    if let (Value::Constant(base), Value::Encrypted(exponent)) = (call.value(0)?, call.value(1)?) {
+        return exponential(lowering, base, *exponent).map(Value::Encrypted);
+    }
+    let advice = "Use one exponent for all elements, at most 64 if it is whole";
     let exponent = call.constant(1)?;
     let x = call.encrypted(0)?;
-    let k = exponent.uniform().ok_or_else(|| Fault::form("the exponents differ", advice))?;
+    let p = exponent.uniform().ok_or_else(|| Fault::form("the exponents differ", advice))?;
     let x = lowering.expand_for(x, &exponent.tensor.shape)?;
-    if k.fract() != 0.0 || !(0.0..=MAX_EXPONENT).contains(&k) {
-        return Err(Fault::form(format!("the exponent is {k}"), advice));
+    if !p.is_finite() || p > MAX_EXPONENT && p.fract() == 0.0 {
+        return Err(Fault::form(format!("the exponent is {p}"), advice));
     }
-    let id = match k as u32 {
-        0 => {
+    let id = match p {
+        0.0 => {
             let shape = lowering.graph.shape(x).clone();
             lowering.charge(shape.elements())?;
             return Ok(real(call.node.name.clone(), Tensor::filled(shape, 1.0)));
         }
-        1 => x,
-        2 => lowering.push(Op::Square, [x])?,
-        k => lowering.push(Op::Power(k), [x])?,
+        1.0 => x,
+        2.0 => lowering.push(Op::Square, [x])?,
+        p if p > 0.0 && p.fract() == 0.0 => lowering.push(Op::Power(p as u32), [x])?,
+        0.5 => lowering.push(Op::Activation(Function::Sqrt), [x])?,
+        -1.0 => lowering.push(Op::Activation(Function::Reciprocal), [x])?,
+        exponent => lowering.push(Op::Activation(Function::Pow { exponent }), [x])?,
     };
     Ok(Value::Encrypted(id))
+}
+
+/// c^x = e^(x·ln c)
+fn exponential(lowering: &mut Lowering, base: &Constant, x: ValueId) -> Result<ValueId, Fault> {
+    if base.tensor.data.iter().any(|&b| b <= 0.0) {
+        let advice = "Only a positive base has a power for every exponent";
+        return Err(Fault::new(Code::Number, "a base is not positive, and its exponent is encrypted", advice));
+    }
+    let logarithms = map(lowering, base, libm::log)?;
+    let scaled = lowering.scale(x, &format!("{}.logarithm", base.name), logarithms)?;
+    lowering.push(Op::Activation(Function::Exp), [scaled])
+}
+
+/// Both bounds are one function; one bound is a maximum or a minimum.
+fn clip(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
+    let x = call.encrypted(0)?;
+    let scalar = |role: &str, bound: f64| {
+        Constant::new(format!("{}.{role}", call.node.name), Tensor::scalar(bound), Kind::Float)
+    };
+    Ok(Value::Encrypted(match clip_bounds(call)? {
+        (None, None) => x,
+        (Some(low), None) => extremum_with(lowering, "Max", x, &scalar("min", low))?,
+        (None, Some(high)) => extremum_with(lowering, "Min", x, &scalar("max", high))?,
+        (Some(low), Some(high)) => lowering.push(Op::Activation(Function::Clip { low, high }), [x])?,
+    }))
+}
+
+/// The largest or the smallest of any number of values and constants.
+fn extremum(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
+    let name = call.node.operator.as_str();
+    let mut best: Option<ValueId> = None;
+    for value in call.inputs.iter().flatten() {
+        if let Value::Encrypted(x) = value {
+            best = Some(match best {
+                Some(best) => extremum_of(lowering, name, best, *x)?,
+                None => *x,
+            });
+        }
+    }
+    let mut best = best.ok_or_else(|| Fault::malformed("it has no inputs"))?;
+    for value in call.inputs.iter().flatten() {
+        if let Value::Constant(c) = value {
+            best = extremum_with(lowering, name, best, c)?;
+        }
+    }
+    Ok(Value::Encrypted(best))
+}
+
+/// max(x, y) = (x + y)/2 + |x − y|/2, min(x, y) = (x + y)/2 − |x − y|/2
+fn extremum_of(lowering: &mut Lowering, name: &str, x: ValueId, y: ValueId) -> Result<ValueId, Fault> {
+    if x == y {
+        return Ok(x);
+    }
+    let difference = both(lowering, "Sub", x, y)?;
+    let distance = lowering.push(Op::Activation(Function::Abs), [difference])?;
+    let sum = both(lowering, "Add", x, y)?;
+    let double = both(lowering, if name == "Max" { "Add" } else { "Sub" }, sum, distance)?;
+    lowering.scale(double, &format!("{}.half", lowering.origin().layer()), Arc::new(Tensor::scalar(0.5)))
+}
+
+/// max(x, c) = c + relu(x − c), min(x, c) = c − relu(c − x)
+fn extremum_with(lowering: &mut Lowering, name: &str, x: ValueId, c: &Constant) -> Result<ValueId, Fault> {
+    let above = with_constant(lowering, "Sub", x, c)?;
+    if name == "Max" {
+        let excess = lowering.push(Op::Activation(Function::Relu), [above])?;
+        return with_constant(lowering, "Add", excess, c);
+    }
+    let below = lowering.push(Op::Negate, [above])?;
+    let excess = lowering.push(Op::Activation(Function::Relu), [below])?;
+    let negative = lowering.push(Op::Negate, [excess])?;
+    with_constant(lowering, "Add", negative, c)
 }
 
 /// x·sigmoid(αx) = silu(αx)/α

@@ -61,6 +61,15 @@ pub(crate) fn lower(model: &Model, options: &ImportOptions) -> Lowered {
     let live = lowering.live();
     // What nothing uses stops nothing: a part of a recognised function, or a branch that leads nowhere.
     problems.retain(|p| p.stand_ins.is_empty() || p.stand_ins.iter().any(|id| live.contains(id)));
+    for (node, verdict) in model.nodes.iter().zip(&mut verdicts) {
+        let used = |name: &String| match lowering.values.get(name) {
+            Some(Value::Encrypted(id) | Value::Client(id, _) | Value::Unknown(id)) => live.contains(id),
+            Some(Value::Constant(_)) | None => false,
+        };
+        if matches!(verdict, Verdict::Approximated { .. }) && !node.outputs.iter().any(used) {
+            *verdict = Verdict::Unused;
+        }
+    }
     for problem in &problems {
         if let Some(position) = problem.position {
             verdicts[position] = Verdict::Stops(problem.error.clone());

@@ -25,10 +25,15 @@ pub(crate) struct Probe {
 /// Longest chain of nodes that is looked through. GELU by tanh takes nine.
 const MAX_NODES: usize = 12;
 
-/// Arguments at which functions are compared: both signs, where activations bend and where they are flat.
+/// Arguments at which functions are compared: both signs, where activations bend, where they are flat, and far out,
+/// where a bounded one differs from one that only looks flat or linear in the middle.
 fn samples() -> Vec<f64> {
-    (0..25).map(|i| -5.9 + 0.49 * f64::from(i)).collect()
+    let middle = (0..25).map(|i| -5.9 + 0.49 * f64::from(i));
+    [-FAR, -25.0].into_iter().chain(middle).chain([25.0, FAR]).collect()
 }
+
+/// The farthest argument; bounds beyond it are not noticed.
+const FAR: f64 = 100.0;
 
 /// The scalar functions that values are.
 #[derive(Debug, Default)]
@@ -135,20 +140,31 @@ pub(crate) fn recognise(probes: &[Probe]) -> Option<Recognised> {
 fn name(values: &[f64]) -> Option<Function> {
     // Half-precision models hold √2 and 0.044715 with an error of 2^-13; the two GELUs differ by up to 2^-11.
     const GELU: f64 = 1e-4;
+    // Single precision holds 1/6 with an error of 2^-28, which the square of the farthest argument enlarges.
+    const SIXTH: f64 = 1e-4;
     const EXACT: f64 = 1e-9;
     let slope = values.first()? / samples().first()?;
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     let known = [
         (Function::Gelu, GELU),
         (Function::GeluTanh, GELU),
         (Function::Silu, EXACT),
+        (Function::Mish, EXACT),
+        (Function::Softplus, EXACT),
         (Function::Sigmoid, EXACT),
         (Function::Tanh, EXACT),
+        (Function::Softsign, EXACT),
+        (Function::HardSwish, SIXTH),
+        (Function::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 }, SIXTH),
         (Function::Relu, EXACT),
+        (Function::Abs, EXACT),
         (Function::LeakyRelu { alpha: slope }, EXACT),
+        (Function::Clip { low, high }, EXACT),
     ];
     let error = |f: Function| samples().iter().zip(values).map(|(&x, &v)| (f.eval(x) - v).abs()).fold(0.0, worst);
     let fits = |&(f, tolerance): &(Function, f64)| match f {
         Function::LeakyRelu { alpha } if !(alpha > 0.0 && alpha < 1.0) => None,
+        Function::Clip { low, high } if !(-FAR < low && low < high && high < FAR) => None,
         _ => Some((f, error(f))).filter(|(_, e)| *e < tolerance),
     };
     known.iter().filter_map(fits).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(f, _)| f)
@@ -172,7 +188,12 @@ mod tests {
         assert_eq!(of(&|x| if x < 0.0 { 0.125 * x } else { x }), Some(Function::LeakyRelu { alpha: 0.125 }));
         assert_eq!(of(&|x| 1.001 * x.max(0.0)), None);
         assert_eq!(of(&|x| x), None);
-        assert_eq!(of(&|x| x.abs()), None);
+        assert_eq!(of(&|x| x * libm::tanh(libm::log1p(libm::exp(x)))), Some(Function::Mish));
+        assert_eq!(of(&|x| x.max(-1.5).min(7.0)), Some(Function::Clip { low: -1.5, high: 7.0 }));
+        // Not a ReLU, though it is one for the arguments that most networks have.
+        assert_eq!(of(&|x| x.clamp(0.0, 6.0)), Some(Function::Clip { low: 0.0, high: 6.0 }));
+        let sixth = f64::from(1.0f32 / 6.0);
+        assert_eq!(of(&|x| x * (sixth * x + 0.5).clamp(0.0, 1.0)), Some(Function::HardSwish));
         assert_eq!(of(&|x| x.sqrt()), None);
     }
 }

@@ -2,7 +2,7 @@
 //! exporter took apart.
 
 use crate::call::Call;
-use crate::error::Fault;
+use crate::error::{Code, Fault};
 use hec_ir::tensor::Function;
 use std::ops::RangeInclusive;
 
@@ -43,13 +43,38 @@ impl Scalar {
     }
 }
 
-/// The activation function that a node is.
+/// The function that a node is, its parameters by the defaults of the operator sets that are read (7 and later).
 pub(crate) fn activation(call: &Call) -> Result<Option<Function>, Fault> {
     Ok(Some(match call.node.operator.as_str() {
         "Relu" => Function::Relu,
         "LeakyRelu" => Function::LeakyRelu { alpha: call.float("alpha", 0.01)? },
+        "ThresholdedRelu" => Function::ThresholdedRelu { alpha: call.float("alpha", 1.0)? },
+        "Elu" => Function::Elu { alpha: call.float("alpha", 1.0)? },
+        "Selu" => Function::Selu {
+            alpha: call.float("alpha", 1.673_263_192_176_818_8)?,
+            gamma: call.float("gamma", 1.050_701_022_148_132_3)?,
+        },
+        "Celu" => match call.float("alpha", 1.0)? {
+            0.0 => return Err(Fault::new(Code::Number, "alpha is 0, and it divides by alpha", "Use Relu")),
+            alpha => Function::Celu { alpha },
+        },
+        "Shrink" => Function::Shrink { lambda: call.float("lambd", 0.5)?, bias: call.float("bias", 0.0)? },
+        "HardSigmoid" => Function::HardSigmoid { alpha: call.float("alpha", 0.2)?, beta: call.float("beta", 0.5)? },
+        "HardSwish" => Function::HardSwish,
+        "Abs" => Function::Abs,
+        "Sign" => Function::Sign,
         "Sigmoid" => Function::Sigmoid,
         "Tanh" => Function::Tanh,
+        "Softsign" => Function::Softsign,
+        "Softplus" => Function::Softplus,
+        "Mish" => Function::Mish,
+        "Erf" => Function::Erf,
+        "Sin" => Function::Sin,
+        "Cos" => Function::Cos,
+        "Exp" => Function::Exp,
+        "Log" => Function::Log,
+        "Sqrt" => Function::Sqrt,
+        "Reciprocal" => Function::Reciprocal,
         "Gelu" => match call.text("approximate", "none")?.as_str() {
             "none" => Function::Gelu,
             "tanh" => Function::GeluTanh,
@@ -79,22 +104,9 @@ fn arithmetic(operator: &str) -> Option<Scalar> {
         "Min" => fold(f64::min),
         "Mean" => Some(Scalar::new(1..=usize::MAX, |x| x.iter().sum::<f64>() / x.len() as f64)),
         "Neg" => unary(|x| -x),
-        "Abs" => unary(f64::abs),
-        "Exp" => unary(libm::exp),
-        "Log" => unary(libm::log),
-        "Sqrt" => unary(f64::sqrt),
-        "Reciprocal" => unary(|x| 1.0 / x),
-        "Erf" => unary(libm::erf),
-        "Softplus" => unary(|x| libm::log1p(libm::exp(x))),
-        "Softsign" => unary(|x| x / (1.0 + x.abs())),
-        "Mish" => unary(|x| x * libm::tanh(libm::log1p(libm::exp(x)))),
-        "HardSwish" => unary(|x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0)),
-        "Sin" => unary(libm::sin),
-        "Cos" => unary(libm::cos),
         "Floor" => unary(f64::floor),
         "Ceil" => unary(f64::ceil),
         "Round" => unary(f64::round_ties_even),
-        "Sign" => unary(|x| if x == 0.0 { 0.0 } else { x.signum() }),
         _ => None,
     }
 }
@@ -123,32 +135,32 @@ fn special(call: &Call) -> Result<Option<Scalar>, Fault> {
             let alpha = call.float("alpha", 1.0)?;
             Scalar::new(1..=1, move |x| x[0] / (1.0 + libm::exp(-alpha * x[0])))
         }
-        "HardSigmoid" => {
-            let (alpha, beta) = (call.float("alpha", 0.2)?, call.float("beta", 0.5)?);
-            Scalar::new(1..=1, move |x| (alpha * x[0] + beta).clamp(0.0, 1.0))
-        }
-        "Elu" => {
-            let alpha = call.float("alpha", 1.0)?;
-            Scalar::new(1..=1, move |x| if x[0] >= 0.0 { x[0] } else { alpha * libm::expm1(x[0]) })
-        }
         "Mod" => match call.int("fmod", 0)? {
             0 => Scalar::new(2..=2, |x| x[0] - x[1] * (x[0] / x[1]).floor()),
             _ => Scalar::new(2..=2, |x| x[0] % x[1]),
         },
         "Clip" => {
-            let (low, high) = (bound(call, 1, "min", f64::MIN)?, bound(call, 2, "max", f64::MAX)?);
+            let (low, high) = clip_bounds(call)?;
+            let (low, high) = (low.unwrap_or(f64::NEG_INFINITY), high.unwrap_or(f64::INFINITY));
             Scalar::new(1..=3, move |x| x[0].max(low).min(high))
         }
         _ => return Ok(None),
     }))
 }
 
-/// A bound of a clip: an input since operator set 11, an attribute before.
-fn bound(call: &Call, index: usize, attribute: &str, default: f64) -> Result<f64, Fault> {
-    match call.optional(index)? {
+/// The bounds of a clip, where it has them: inputs since operator set 11, attributes before. The largest numbers of
+/// single precision, the attributes' defaults, are no bounds.
+pub(crate) fn clip_bounds(call: &Call) -> Result<(Option<f64>, Option<f64>), Fault> {
+    let bound = |index, attribute, none: f64| match call.optional(index)? {
         Some(constant) => constant.uniform().ok_or_else(|| Fault::malformed(format!("{attribute} is not a scalar"))),
-        None => call.float(attribute, default),
+        None => call.float(attribute, none),
+    };
+    let (low, high) = (bound(1, "min", f64::MIN)?, bound(2, "max", f64::MAX)?);
+    if low.is_nan() || high.is_nan() {
+        return Err(Fault::new(Code::Number, "a bound is not a number", "Check the bounds of the clip"));
     }
+    let largest = f64::from(f32::MAX);
+    Ok((Some(low).filter(|&b| b > -largest), Some(high).filter(|&b| b < largest)))
 }
 
 /// Whether an operator's results are truth values.

@@ -18,6 +18,7 @@ from onnx.reference import ReferenceEvaluator
 
 import accepted_arithmetic
 import accepted_files
+import accepted_functions
 import accepted_layers
 import accepted_shapes
 import refused
@@ -73,7 +74,7 @@ def write(case):
 def main():
     for old in [p for folder in (HERE, HERE / "refused") for p in folder.glob("*") if p.suffix in SUFFIXES]:
         old.unlink()
-    modules = (accepted_arithmetic, accepted_layers, accepted_shapes, accepted_files)
+    modules = (accepted_arithmetic, accepted_layers, accepted_functions, accepted_shapes, accepted_files)
     cases = [case for module in modules for case in module.cases()]
     if len({case.name for case in cases}) < len(cases):
         raise SystemExit("two cases have one name")

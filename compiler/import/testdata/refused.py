@@ -41,8 +41,6 @@ def operators():
     )
     yield single("dropout_training", "Dropout", (2, 3), np.float32(0.5), np.array(True))
     yield single("pad_reflect", "Pad", (1, 1, 3, 3), ints(0, 0, 1, 1, 0, 0, 1, 1), mode="reflect")
-    yield single("pow_fraction", "Pow", (2, 3), np.float32(0.5))
-    yield single("pow_negative", "Pow", (2, 3), np.float32(-1))
     yield single("div_by_zero", "Div", (2, 3), np.float32(0))
     top_k = [node("TopK", "x k", "y i", BAD, axis=1)]
     yield "top_k", model("top_k", top_k, {"x": (2, 3)}, {"k": ints(2)})
@@ -73,9 +71,7 @@ def encrypted_operands():
     for name, nodes in (
         ("matmul_encrypted", [*two, node("MatMul", "a b", name=BAD)]),
         ("gemm_encrypted", [*two, node("Gemm", "a b", name=BAD)]),
-        ("div_encrypted", [*two, node("Div", "a b", name=BAD)]),
         ("pow_encrypted", [*two, node("Pow", "a b", name=BAD)]),
-        ("div_constant_by_encrypted", [two[0], node("Div", "w a", name=BAD)]),
         ("softmax_inside", [two[0], node("Softmax", "a", "s", BAD), node("Gemm", "s w")]),
     ):
         yield name, model(name, nodes, {"x": (2, 2)}, weights)

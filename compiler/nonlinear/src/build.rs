@@ -4,6 +4,7 @@
 //! targets, so that a layer makes good what the layers before it got wrong.
 
 use crate::correct::correct;
+use crate::domain;
 use crate::emit::emit;
 use crate::fit::fit;
 use crate::max_pool::{MaxPool, even};
@@ -246,6 +247,7 @@ impl<'a> Builder<'a> {
             (None, Some((lo, hi))) => Statistics::of_range(lo, hi),
             (None, None) => return Err(NonlinearError::NoData { layer: layer.to_owned(), function: name }),
         };
+        domain::check(layer, function, &statistics)?;
         let fitted = self.fit(function, &statistics, choice, robustness, (x, Some(id)));
         self.note_relative_error(fitted.errors.relative);
         let origin = node.origin.clone().with_note(note(choice, fitted.errors.rms));

@@ -1,6 +1,7 @@
 //! Why a network cannot be made polynomial.
 
-use hec_ir::tensor::{InterpretError, ShapeError};
+use crate::Family;
+use hec_ir::tensor::{Domain, InterpretError, ShapeError};
 
 /// Why a network cannot be made polynomial, where, and what to do.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -26,15 +27,29 @@ pub enum NonlinearError {
              place and retrain, or export the network with windows that tile the input"
     )]
     PaddedMaxPool { layer: String },
-    #[error("layer `{layer}`: max_pool is built on |x|, which is even, so lsq:{degree} is not a choice for it; \
-             use an even degree, as in --activation {layer}=lsq:{}", degree + 1)]
+    #[error("layer `{layer}`: max_pool is built on |x|, which is even, so {degree} is no degree for it; \
+             use an even one, as in --activation {layer}=lsq:{}", degree + 1)]
     OddMaxPool { layer: String, degree: usize },
     #[error("no layer or function is called `{name}`; what can be replaced is: {}", listed(available))]
     UnknownTarget { name: String, available: Vec<String> },
-    #[error("`{name}`: kernel has degree 2 and lsq a degree from 1 to 31, not {degree}")]
-    Degree { name: String, degree: usize },
+    #[error(
+        "`{name}`: {} has a degree from {} to {}, not {degree}",
+        family.name(), family.degrees().start(), family.degrees().end()
+    )]
+    Degree { name: String, family: Family, degree: usize },
     #[error("layer `{layer}`: the range {lo}..{hi} is empty or not finite; give two numbers, the smaller one first")]
     Range { layer: String, lo: f64, hi: f64 },
+    #[error(
+        "layer `{layer}`: {function} is defined for {domain} only, but its input ranges from {lo:.3e} to {hi:.3e}; give \
+         a range inside, as in --range {layer}={}, or more accurate polynomials before that layer",
+        if *hi > 0.0 { "0.01,10" } else { "-10,-0.01" }
+    )]
+    Domain { layer: String, function: &'static str, domain: Domain, lo: f64, hi: f64 },
+    #[error(
+        "layer `{layer}`: {function} is defined for {domain} only, and gets something else on calibration sample \
+         {sample}; leave that sample out, or add a small constant before that layer and export again"
+    )]
+    Undefined { layer: String, function: &'static str, domain: Domain, sample: usize },
     #[error("{option} is {value}: it must be {expected}")]
     Option { option: &'static str, value: f64, expected: &'static str },
     #[error("calibration sample {sample} does not fit the network: {reason}")]
@@ -62,6 +77,8 @@ impl NonlinearError {
             NonlinearError::UnknownTarget { .. } => "nonlinear::unknown_target",
             NonlinearError::Degree { .. } => "nonlinear::degree",
             NonlinearError::Range { .. } => "nonlinear::range",
+            NonlinearError::Domain { .. } => "nonlinear::domain",
+            NonlinearError::Undefined { .. } => "nonlinear::undefined",
             NonlinearError::Option { .. } => "nonlinear::option",
             NonlinearError::Sample { .. } => "nonlinear::sample",
             NonlinearError::Interpret { .. } => "nonlinear::interpret",
@@ -78,6 +95,8 @@ impl NonlinearError {
             | NonlinearError::PaddedMaxPool { layer }
             | NonlinearError::OddMaxPool { layer, .. }
             | NonlinearError::Range { layer, .. }
+            | NonlinearError::Domain { layer, .. }
+            | NonlinearError::Undefined { layer, .. }
             | NonlinearError::Interpret { layer, .. }
             | NonlinearError::Shape { layer, .. } => Some(layer),
             _ => None,

@@ -1,11 +1,16 @@
 //! A polynomial for each channel of a layer, and how good it is.
 
-use crate::kernel::smoothed;
+use crate::chebyshev::jackson;
+use crate::domain;
+use crate::kernel::{smoothed, smoothed_by};
+use crate::minimax::{Target, minimax};
 use crate::orthogonal::{Orthogonal, Point, chebyshev_coefficients, chebyshev_value};
-use crate::quadrature::uniform_nodes;
+use crate::quadrature::{hermite_coefficients, hermite_values, uniform_nodes};
+use crate::smoothing::Kernel;
 use crate::statistics::{Bin, Density, Statistics};
 use crate::{Choice, Family, Robustness};
 use hec_ir::tensor::Function;
+use hec_poly::Parity;
 use rayon::prelude::*;
 
 /// How many values of the whole tensor's density a channel's own density is mixed with: it guards channels that were
@@ -17,6 +22,9 @@ const UNIFORM_NODES: usize = 64;
 
 /// Where the growth beyond the padded range is measured: a quarter of its width outside.
 const OUTSIDE: f64 = 1.5;
+
+/// By how much a padded range is nearer to a pole, relative to its padding: 1.2 to 2.2 times for the usual ones.
+const NEARER: f64 = 4.0;
 
 /// By how much the share of the uniform measure is raised at a time.
 const SHARE_STEP: f64 = 1.5;
@@ -78,6 +86,8 @@ struct View<'a> {
     mix: f64,
     mid: f64,
     half: f64,
+    /// Where the function is evaluated.
+    reach: (f64, f64),
 }
 
 /// Fit a polynomial for each channel.
@@ -89,8 +99,15 @@ pub fn fit(function: Function, statistics: &Statistics, choice: Choice, robustne
         .map(|channel| {
             let view = View::new(function, channel, statistics, robustness.width);
             let coefficients = match choice.family {
-                Family::Kernel => view.kernel(robustness.bandwidth),
+                Family::Kernel => view.kernel(Kernel::Gaussian, robustness.bandwidth),
+                Family::Epanechnikov => view.kernel(Kernel::Epanechnikov, robustness.bandwidth),
+                Family::Box => view.kernel(Kernel::Box, robustness.bandwidth),
+                Family::Logistic => view.kernel(Kernel::Logistic, robustness.bandwidth),
                 Family::LeastSquares => view.tame_least_squares(choice.degree, robustness, &nodes),
+                Family::Hermite => view.completed(view.hermite(choice.degree)),
+                Family::Chebyshev => view.completed(chebyshev_coefficients(choice.degree, |t| view.value_at(t))),
+                Family::Jackson => view.completed(jackson(choice.degree, &view.kinks(), |t| view.value_at(t))),
+                Family::Minimax => view.completed(view.minimax(choice.degree)),
             };
             let polynomial = ChannelPolynomial { mid: view.mid, half: view.half, coefficients };
             let errors = view.errors(&polynomial, &nodes);
@@ -108,11 +125,12 @@ impl<'a> View<'a> {
         let (mut lo, mut hi) = (channel.lo, channel.hi);
         if !statistics.given_range {
             (lo, hi) = (lo + mix * (whole.lo - lo), hi + mix * (whole.hi - hi));
-            (lo, hi) = (lo - width * (hi - lo), hi + width * (hi - lo));
+            (lo, hi) = function.domain().widen((lo, hi), width * (hi - lo), NEARER * width);
         }
+        let reach = domain::reach(function, (lo, hi));
         // A constant channel still needs a range to live on.
         let least = 1e-3 * (whole.hi - whole.lo).max(1e-3 * (1.0 + lo.abs().max(hi.abs())));
-        View { function, channel, whole, mix, mid: 0.5 * (lo + hi), half: (0.5 * (hi - lo)).max(least) }
+        View { function, channel, whole, mix, mid: 0.5 * (lo + hi), half: (0.5 * (hi - lo)).max(least), reach }
     }
 
     /// The mixed density on the padded range, as points with masses of sum about 1.
@@ -133,13 +151,64 @@ impl<'a> View<'a> {
     }
 
     fn uniform(&self, share: f64, nodes: &[(f64, f64)]) -> Vec<Point> {
-        let value = |t: f64| self.function.eval(self.mid + self.half * t);
-        nodes.iter().map(|&(t, w)| Point { t, weight: share * w, y: value(t) }).collect()
+        nodes.iter().map(|&(t, w)| Point { t, weight: share * w, y: self.value_at(t) }).collect()
+    }
+
+    /// The function, taken as constant beyond where it is evaluated.
+    fn value(&self, x: f64) -> f64 {
+        self.function.eval(x.max(self.reach.0).min(self.reach.1))
+    }
+
+    fn value_at(&self, t: f64) -> f64 {
+        self.value(self.mid + self.half * t)
+    }
+
+    /// Where the function is not smooth, in t.
+    fn kinks(&self) -> Vec<f64> {
+        let ends = [self.reach.0, self.reach.1].into_iter().filter(|x| x.is_finite());
+        self.function.kinks().into_iter().chain(ends).map(|x| (x - self.mid) / self.half).collect()
+    }
+
+    /// A quadratic with enough curvature; other polynomials as they are.
+    fn completed(&self, mut coefficients: Vec<f64>) -> Vec<f64> {
+        if let [constant, slope, square] = coefficients.as_mut_slice() {
+            // The coefficient of t² is 2·square; the value in the middle stays.
+            let enough = 0.5 * self.curvature(2.0 * *square, *slope);
+            *constant += enough - *square;
+            *square = enough;
+        }
+        coefficients
+    }
+
+    /// Mean and standard deviation of the mixed density.
+    fn moments(&self) -> (f64, f64) {
+        let (channel, whole, mix) = (self.channel, self.whole, self.mix);
+        let mean = channel.mean + mix * (whole.mean - channel.mean);
+        let second = |d: &Density| d.std * d.std + (d.mean - mean) * (d.mean - mean);
+        let variance = (1.0 - mix) * second(channel) + mix * second(whole);
+        (mean, libm::sqrt(variance).max(0.02 * self.half))
+    }
+
+    /// The projection under the normal density of the channel's moments.
+    fn hermite(&self, degree: usize) -> Vec<f64> {
+        let (mean, std) = self.moments();
+        let kinks: Vec<f64> = self.kinks().iter().map(|t| self.mid + self.half * t).collect();
+        let series = hermite_coefficients(degree, (mean, std), &kinks, |x| self.value(x));
+        chebyshev_coefficients(degree, |t| {
+            let values = hermite_values(degree, (self.mid + self.half * t - mean) / std);
+            series.iter().zip(values).map(|(c, h)| c * h).sum()
+        })
+    }
+
+    fn minimax(&self, degree: usize) -> Vec<f64> {
+        let value = |t: f64| self.value_at(t);
+        let target = Target { value: &value, weight: &|_| 1.0, interval: (-1.0, 1.0), kinks: &self.kinks() };
+        minimax(&target, degree, Parity::General).coefficients
     }
 
     /// The size of the function's values, below which a curvature does not matter.
     fn value_scale(&self) -> f64 {
-        let at = |x: f64| self.function.eval(x).abs();
+        let at = |x: f64| self.value(x).abs();
         at(self.whole.lo).max(at(self.whole.hi)).max(1e-3 * self.half)
     }
 
@@ -149,14 +218,19 @@ impl<'a> View<'a> {
         if curvature.abs() < least { least.copysign(curvature) } else { curvature }
     }
 
-    /// The closed form: smoothing with a bandwidth, projection under the normal density of the channel's moments.
-    fn kernel(&self, bandwidth: f64) -> Vec<f64> {
-        let (channel, whole, mix) = (self.channel, self.whole, self.mix);
-        let mean = channel.mean + mix * (whole.mean - channel.mean);
-        let second = |d: &Density| d.std * d.std + (d.mean - mean) * (d.mean - mean);
-        let variance = (1.0 - mix) * second(channel) + mix * second(whole);
-        let std = libm::sqrt(variance).max(0.02 * self.half);
-        let f = smoothed(self.function, mean, std * libm::sqrt(1.0 + bandwidth * bandwidth));
+    /// Smoothing with a bandwidth in standard deviations, then projection under the normal density of the channel's
+    /// moments.
+    fn kernel(&self, kernel: Kernel, bandwidth: f64) -> Vec<f64> {
+        let (mean, std) = self.moments();
+        let everywhere = self.reach == (f64::NEG_INFINITY, f64::INFINITY);
+        let kinks: Vec<f64> = self.kinks().iter().map(|t| self.mid + self.half * t).collect();
+        let f = match (kernel, everywhere) {
+            (Kernel::Gaussian, true) => smoothed(self.function, mean, std * libm::sqrt(1.0 + bandwidth * bandwidth)),
+            (_, true) => kernel.smoothed(bandwidth * std, |shift| smoothed(self.function, mean + shift, std)),
+            (_, false) => {
+                kernel.smoothed(bandwidth * std, |shift| smoothed_by(mean + shift, std, &kinks, |x| self.value(x)))
+            }
+        };
         let (slope, square) = (f.slope * self.half, 0.5 * f.curvature * self.half * self.half);
         let (square, center, spread) = (self.curvature(square, slope), (mean - self.mid) / self.half, std / self.half);
         let value = |t: f64| f.value + slope * (t - center) + square * ((t - center) * (t - center) - spread * spread);
@@ -166,10 +240,7 @@ impl<'a> View<'a> {
     /// Least squares with the smallest share of the uniform measure that keeps the growth outside in bounds.
     fn tame_least_squares(&self, degree: usize, robustness: Robustness, nodes: &[(f64, f64)]) -> Vec<f64> {
         let growth = |coefficients: &[f64]| {
-            let at = |t: f64| {
-                let value = self.function.eval(self.mid + self.half * t);
-                (chebyshev_value(coefficients, t) - value).abs()
-            };
+            let at = |t: f64| (chebyshev_value(coefficients, t) - self.value_at(t)).abs();
             at(-OUTSIDE).max(at(OUTSIDE))
         };
         let most = robustness.growth * growth(&self.least_squares(degree, 1.0, nodes));
@@ -201,11 +272,11 @@ impl<'a> View<'a> {
     fn errors(&self, polynomial: &ChannelPolynomial, nodes: &[(f64, f64)]) -> ChannelErrors {
         let error = |t: f64| {
             let x = self.mid + self.half * t;
-            (polynomial.eval(x) - self.function.eval(x)).abs()
+            (polynomial.eval(x) - self.value(x)).abs()
         };
         let mut sums = ChannelErrors { growth: error(-OUTSIDE).max(error(OUTSIDE)), ..ChannelErrors::default() };
         for point in self.density(nodes) {
-            let value = self.function.eval(self.mid + self.half * point.t);
+            let value = self.value_at(point.t);
             sums.weight += point.weight;
             sums.square += point.weight * error(point.t) * error(point.t);
             sums.value_square += point.weight * value * value;

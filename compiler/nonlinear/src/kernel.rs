@@ -4,7 +4,7 @@
 //! over X are those of f over Y ~ N(μ, S²), S² = s² + h² (the kernel adds its variance). By Stein's identity they are the
 //! Hermite coefficients, so that p(x) = F₀ + F₁·(x−μ) + F₂/2·((x−μ)²−s²) is the best quadratic under the density of X.
 
-use crate::quadrature::{hermite_means, normal_cdf, normal_density};
+use crate::quadrature::{hermite_coefficients, normal_cdf, normal_density};
 use hec_ir::tensor::Function;
 
 /// Mean value, slope and curvature of a smoothed function under a normal density.
@@ -31,11 +31,14 @@ pub fn smoothed(function: Function, mean: f64, total: f64) -> Smoothed {
             }
         }
         Function::Gelu => gelu(mean, total),
-        Function::Sigmoid | Function::Tanh | Function::GeluTanh | Function::Silu => {
-            let [value, first, second] = hermite_means(total, |z| function.eval(mean + total * z));
-            Smoothed { value, slope: first / total, curvature: second / (total * total) }
-        }
+        _ => smoothed_by(mean, total, &function.kinks(), |x| function.eval(x)),
     }
+}
+
+/// The same by quadrature, for any function that is smooth but for some points.
+pub fn smoothed_by(mean: f64, total: f64, kinks: &[f64], f: impl Fn(f64) -> f64) -> Smoothed {
+    let c = hermite_coefficients(2, (mean, total), kinks, f);
+    Smoothed { value: c[0], slope: c[1] / total, curvature: std::f64::consts::SQRT_2 * c[2] / (total * total) }
 }
 
 /// E (Y)₊ = μΦ(ρ) + Sφ(ρ) with ρ = μ/S, and its derivatives.
@@ -88,6 +91,9 @@ mod tests {
             Function::Sigmoid,
             Function::Tanh,
             Function::Silu,
+            Function::Clip { low: -1.0, high: 2.0 },
+            Function::HardSwish,
+            Function::Mish,
         ];
         for function in functions {
             for (mean, total) in [(0.0, 1.0), (-1.3, 0.4), (2.0, 3.0), (0.5, 12.0)] {
@@ -107,5 +113,9 @@ mod tests {
         assert!((s.value - 0.398_942_280_401).abs() < 1e-12);
         assert_eq!(s.slope, 0.5);
         assert!((s.curvature / 2.0 - 0.199_471_140_200).abs() < 1e-12);
+        // What the best quadratic leaves of E relu² = 1/2 is 1/4 − 3/(4π).
+        let projected = hermite_coefficients(2, (0.0, 1.0), &[0.0], |x| x.max(0.0)).iter().map(|c| c * c).sum::<f64>();
+        let closed = s.value * s.value + s.slope * s.slope + s.curvature * s.curvature / 2.0;
+        assert!((0.5 - projected - 0.011_267_6).abs() < 1e-7 && (projected - closed).abs() < 1e-12);
     }
 }

@@ -9,12 +9,17 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod chebyshev;
+mod composite;
 mod correct;
+mod domain;
+mod double_double;
 mod emit;
 mod error;
 mod fit;
 mod kernel;
 mod max_pool;
+mod minimax;
 mod moments;
 mod network;
 mod options;
@@ -24,11 +29,13 @@ mod quadrature;
 mod replace;
 mod report;
 mod score;
+mod smoothing;
 mod split;
 mod statistics;
 mod tail;
 mod unit;
 
+pub use composite::{CompositeSign, Stage};
 pub use error::NonlinearError;
 pub use fit::{ChannelPolynomial, Errors, Fit, fit};
 pub use options::{Calibration, Options, ROBUSTNESS, Robustness};
@@ -36,5 +43,6 @@ pub use pin::{Choice, Family, MAX_DEGREE, Pin, PinError, parse_range};
 pub use replace::{Replaced, replace};
 pub use report::{Correction, Method, Replacement};
 pub use score::Agreement;
+pub use smoothing::Kernel;
 pub use statistics::{Bin, Density, Observed, Statistics};
 pub use tail::Tail;

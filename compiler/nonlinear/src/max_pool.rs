@@ -3,7 +3,7 @@
 use crate::build::Builder;
 use crate::emit::emit;
 use crate::report::{Replacement, note};
-use crate::{Choice, Family, NonlinearError, Robustness, Statistics};
+use crate::{Choice, NonlinearError, Robustness, Statistics};
 use hec_ir::Origin;
 use hec_ir::tensor::{Function, LinearStep, Op, ShapeError, ValueId, Window};
 use hec_params::Depth;
@@ -26,10 +26,7 @@ pub struct MaxPool<'a> {
 
 /// The largest even degree of the same depth, for functions that are even.
 pub fn even(choice: Choice) -> Choice {
-    match choice.family {
-        Family::Kernel => choice,
-        Family::LeastSquares => Choice::least_squares((choice.degree & !1).max(2)),
-    }
+    Choice { degree: (choice.degree & !1).max(2), ..choice }
 }
 
 impl MaxPool<'_> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// How a polynomial is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -9,11 +10,68 @@ use std::fmt;
 pub enum Family {
     /// Projection of the Gaussian-smoothed function on degree 2 under a normal density (closed form).
     Kernel,
+    /// The same with the kernel ¾(1 − u²).
+    Epanechnikov,
+    /// The same with a uniform kernel.
+    Box,
+    /// The same with the logistic density as kernel.
+    Logistic,
+    /// Projection under a normal density.
+    Hermite,
     /// Least squares under the calibrated density with a little uniform measure on the padded range.
     LeastSquares,
+    /// Interpolation at the Chebyshev nodes of the padded range.
+    Chebyshev,
+    /// The Chebyshev series on the padded range, damped by Jackson's kernel.
+    Jackson,
+    /// The least maximum of the error on the padded range (Remez).
+    Minimax,
 }
 
-/// Largest degree of a least-squares fit.
+impl Family {
+    /// All of them.
+    pub const ALL: [Family; 9] = [
+        Family::Kernel,
+        Family::Epanechnikov,
+        Family::Box,
+        Family::Logistic,
+        Family::Hermite,
+        Family::LeastSquares,
+        Family::Chebyshev,
+        Family::Jackson,
+        Family::Minimax,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Kernel => "kernel",
+            Family::Epanechnikov => "epanechnikov",
+            Family::Box => "box",
+            Family::Logistic => "logistic",
+            Family::Hermite => "hermite",
+            Family::LeastSquares => "lsq",
+            Family::Chebyshev => "chebyshev",
+            Family::Jackson => "jackson",
+            Family::Minimax => "minimax",
+        }
+    }
+
+    /// Its name in reports.
+    pub fn label(self) -> &'static str {
+        if self == Family::LeastSquares { "least squares" } else { self.name() }
+    }
+
+    /// Degrees that it has.
+    pub fn degrees(self) -> RangeInclusive<usize> {
+        match self {
+            Family::Kernel | Family::Epanechnikov | Family::Box | Family::Logistic => 2..=2,
+            _ => 1..=MAX_DEGREE,
+        }
+    }
+}
+
+/// Largest degree of a fit.
 pub const MAX_DEGREE: usize = 31;
 
 /// A family and a degree.
@@ -37,10 +95,7 @@ impl Choice {
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.family {
-            Family::Kernel => write!(f, "kernel:{}", self.degree),
-            Family::LeastSquares => write!(f, "lsq:{}", self.degree),
-        }
+        write!(f, "{}:{}", self.family.name(), self.degree)
     }
 }
 
@@ -59,11 +114,17 @@ pub struct Pin {
 pub enum PinError {
     #[error("`{0}` is not an activation choice: write FUNCTION=FAMILY:DEGREE, as in relu=kernel:2 or conv1_relu=lsq:7")]
     Form(String),
-    #[error("`{family}` in `{text}` is not a family: use kernel (degree 2) or lsq (degree 1 to 31)")]
+    #[error(
+        "`{family}` in `{text}` is not a family: use lsq, minimax, chebyshev, jackson or hermite (degree 1 to 31), or \
+         kernel, epanechnikov, box or logistic (degree 2)"
+    )]
     Family { text: String, family: String },
-    #[error("`{degree}` in `{text}` is not a degree: kernel has degree 2, lsq has a degree from 1 to 31")]
-    Degree { text: String, degree: String },
-    #[error("`{0}`: max_pool is built on |x|, which is even: its lsq degree must be even, as in max_pool=lsq:6")]
+    #[error(
+        "`{degree}` in `{text}` is not a degree: {} has a degree from {} to {}",
+        family.name(), family.degrees().start(), family.degrees().end()
+    )]
+    Degree { text: String, family: Family, degree: String },
+    #[error("`{0}`: max_pool is built on |x|, which is even: its degree must be even, as in max_pool=lsq:6")]
     OddMaxPool(String),
     #[error("`{0}` is not a range: write LAYER=LO,HI with two finite numbers, LO below HI, as in relu1=-4,6.5")]
     Range(String),
@@ -78,13 +139,13 @@ impl Pin {
         let form = || PinError::Form(text.to_owned());
         let (target, choice) = split_target(text).ok_or_else(form)?;
         let (family, degree) = choice.split_once(':').ok_or_else(form)?;
-        let bad_degree = || PinError::Degree { text: text.to_owned(), degree: degree.to_owned() };
-        let number: usize = degree.trim().parse().map_err(|_| bad_degree())?;
-        let choice = match (family.trim(), number) {
-            ("kernel", 2) => Choice::KERNEL,
-            ("lsq", 1..=MAX_DEGREE) => Choice::least_squares(number),
-            ("kernel" | "lsq", _) => return Err(bad_degree()),
-            (other, _) => return Err(PinError::Family { text: text.to_owned(), family: other.to_owned() }),
+        let named = Family::ALL.into_iter().find(|f| f.name() == family.trim());
+        let family =
+            named.ok_or_else(|| PinError::Family { text: text.to_owned(), family: family.trim().to_owned() })?;
+        let number = degree.trim().parse().ok().filter(|d| family.degrees().contains(d));
+        let choice = match number {
+            Some(degree) => Choice { family, degree },
+            None => return Err(PinError::Degree { text: text.to_owned(), family, degree: degree.to_owned() }),
         };
         if target == "max_pool" && choice.degree % 2 == 1 {
             return Err(PinError::OddMaxPool(text.to_owned()));
@@ -126,6 +187,10 @@ mod tests {
         assert_eq!(Pin::parse("relu=kernel:2"), pin("relu", Choice::KERNEL));
         assert_eq!(Pin::parse(" gelu = lsq:4 "), pin("gelu", Choice::least_squares(4)));
         assert_eq!(Pin::parse("\"block 1=a/relu\"=lsq:31"), pin("block 1=a/relu", Choice::least_squares(31)));
+        for family in Family::ALL {
+            let choice = Choice { family, degree: 2 };
+            assert_eq!(Pin::parse(&format!("relu={choice}")), pin("relu", choice));
+        }
         assert_eq!(Pin::parse("max_pool=lsq:6"), pin("max_pool", Choice::least_squares(6)));
     }
 
@@ -135,7 +200,9 @@ mod tests {
         assert!(message("relu").contains("FUNCTION=FAMILY:DEGREE"));
         assert!(message("=lsq:3").contains("FUNCTION=FAMILY:DEGREE"));
         assert!(message("relu=remez:3").contains("`remez`"));
-        for text in ["relu=kernel:3", "relu=lsq:0", "relu=lsq:32", "relu=lsq:x", "relu=lsq:"] {
+        for text in
+            ["relu=kernel:3", "relu=box:1", "relu=minimax:32", "relu=lsq:0", "relu=lsq:32", "relu=lsq:x", "relu=lsq:"]
+        {
             assert!(message(text).contains("is not a degree"), "{text}");
         }
         assert!(message("max_pool=lsq:5").contains("even"));

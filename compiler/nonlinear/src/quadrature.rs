@@ -38,23 +38,44 @@ pub fn normal_cdf(x: f64) -> f64 {
     0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
 }
 
-/// Means of g(z)·1, g(z)·z and g(z)·(z²−1) for a standard normal z: the first three Hermite coefficients of g.
+/// The first `degree + 1` Hermite coefficients of f under N(mean, std²): the means of f(mean + std·z)·h_k(z), with h_k
+/// the polynomial of degree k that is orthonormal under the standard normal density of z.
 ///
-/// The trapezoidal rule converges geometrically under a Gaussian weight. `stretch` is by how much g varies faster than
-/// a function of unit scale; the step shrinks with it.
-pub fn hermite_means(stretch: f64, g: impl Fn(f64) -> f64) -> [f64; 3] {
-    const REACH: f64 = 9.0;
-    let half = libm::ceil(REACH * (4.0 * stretch).clamp(8.0, 256.0)) as i32;
-    let step = REACH / f64::from(half);
-    let mut means = [0.0; 3];
-    for i in -half..=half {
-        let z = f64::from(i) * step;
-        let term = g(z) * normal_density(z) * step;
-        means[0] += term;
-        means[1] += term * z;
-        means[2] += term * (z * z - 1.0);
+/// Between its kinks f is integrated by Gauss's rule on short intervals.
+pub fn hermite_coefficients(degree: usize, (mean, std): (f64, f64), kinks: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
+    /// Beyond it, less than 2^-45 of the mean square of any h_k of degree up to 31 is left.
+    const REACH: f64 = 16.0;
+    let nodes = uniform_nodes(16);
+    let mut ends: Vec<f64> = kinks.iter().map(|k| (k - mean) / std).filter(|z| z.abs() < REACH).collect();
+    ends.extend([-REACH, REACH]);
+    ends.sort_by(f64::total_cmp);
+    let longest = 1.0 / std.clamp(2.0, 64.0);
+    let mut coefficients = vec![0.0; degree + 1];
+    for pair in ends.windows(2) {
+        let pieces = libm::ceil((pair[1] - pair[0]) / longest).max(1.0);
+        let width = (pair[1] - pair[0]) / pieces;
+        for piece in 0..pieces as usize {
+            let middle = pair[0] + (piece as f64 + 0.5) * width;
+            for &(t, weight) in &nodes {
+                let z = middle + 0.5 * width * t;
+                let term = f(mean + std * z) * normal_density(z) * weight * width;
+                let values = hermite_values(degree, z);
+                coefficients.iter_mut().zip(values).for_each(|(c, h)| *c += term * h);
+            }
+        }
     }
-    means
+    coefficients
+}
+
+/// h₀(z) … h_degree(z), orthonormal under the standard normal density.
+pub fn hermite_values(degree: usize, z: f64) -> Vec<f64> {
+    let mut values = vec![1.0, z];
+    for k in 1..degree {
+        let next = (z * values[k] - libm::sqrt(k as f64) * values[k - 1]) / libm::sqrt(k as f64 + 1.0);
+        values.push(next);
+    }
+    values.truncate(degree + 1);
+    values
 }
 
 #[cfg(test)]
@@ -72,13 +93,25 @@ mod tests {
     }
 
     #[test]
-    fn hermite_means_of_a_cubic_and_of_a_step() {
-        let means = hermite_means(1.0, |z| 2.0 + 3.0 * z + 5.0 * z * z + z * z * z);
-        for (mean, exact) in means.iter().zip([7.0, 6.0, 10.0]) {
-            assert!((mean - exact).abs() < 1e-13, "{mean}");
+    fn hermite_coefficients_of_a_cubic_and_of_a_step() {
+        // 2 + 3z + 5z² + z³ = 7h₀ + 6h₁ + 5√2h₂ + √6h₃
+        let cubic = hermite_coefficients(4, (0.0, 1.0), &[], |z| 2.0 + 3.0 * z + 5.0 * z * z + z * z * z);
+        for (found, exact) in cubic.iter().zip([7.0, 6.0, 5.0 * libm::sqrt(2.0), libm::sqrt(6.0), 0.0]) {
+            assert!((found - exact).abs() < 1e-13, "{found}");
         }
-        // 1/(1+e^(-50z)) is nearly a step, whose first coefficient is the density at zero.
-        let steep = hermite_means(50.0, |z| 1.0 / (1.0 + libm::exp(-50.0 * z)));
-        assert!((steep[0] - 0.5).abs() < 1e-12 && (steep[1] - normal_density(0.0)).abs() < 1e-3);
+        let step = hermite_coefficients(2, (1.0, 2.0), &[0.0], |x| f64::from(u8::from(x > 0.0)));
+        let exact = [normal_cdf(0.5), normal_density(0.5), -0.5 * normal_density(0.5) / libm::sqrt(2.0)];
+        for (found, exact) in step.iter().zip(exact) {
+            assert!((found - exact).abs() < 1e-14, "{found}");
+        }
+    }
+
+    #[test]
+    fn hermite_polynomials_are_orthonormal() {
+        for k in [0, 1, 7, 31] {
+            let row = hermite_coefficients(31, (0.0, 1.0), &[], |z| hermite_values(31, z)[k]);
+            let error = |(j, c): (usize, &f64)| (c - if j == k { 1.0 } else { 0.0 }).abs();
+            assert!(row.iter().enumerate().map(error).fold(0.0, f64::max) < 1e-11, "{k}: {row:?}");
+        }
     }
 }

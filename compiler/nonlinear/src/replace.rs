@@ -1,11 +1,12 @@
 //! The search for the cheapest polynomial network that still decides as the original one.
 
 use crate::build::{Builder, Built, Context};
+use crate::domain;
 use crate::network::truth;
 use crate::report::{Correction, Replacement};
 use crate::score::Agreement;
 use crate::split::Split;
-use crate::{Calibration, Choice, Family, MAX_DEGREE, NonlinearError, Options, ROBUSTNESS};
+use crate::{Calibration, Choice, NonlinearError, Options, ROBUSTNESS};
 use hec_ir::tensor::{Graph, Op, Tensor};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -44,8 +45,7 @@ pub fn replace(graph: &Graph, calibration: &Calibration, options: &Options) -> R
     let truths =
         truth(graph, &samples, &wanted).map_err(|(i, reason)| NonlinearError::Sample { sample: chosen[i], reason })?;
     if let Some((i, id)) = truths.iter().enumerate().find_map(|(i, t)| t.not_finite.map(|id| (i, id))) {
-        let layer = graph.nodes[id].origin.layer().to_owned();
-        return Err(NonlinearError::NotFinite { layer, sample: chosen[i] });
+        return Err(domain::not_finite(&graph.nodes[id], chosen[i]));
     }
     let validation = if samples.len() > 1 { samples.len().div_ceil(5) } else { 0 };
     let split = Split::new(graph, &wanted, &samples, truths, validation);
@@ -210,7 +210,7 @@ fn check(graph: &Graph, calibration: &Calibration, options: &Options) -> Result<
         let own = options.pins.iter().rev().find(|p| p.target == layer);
         let pin = own.or_else(|| options.pins.iter().rev().find(|p| p.target == function));
         match pin.map(|p| p.choice) {
-            Some(Choice { family: Family::LeastSquares, degree }) if function == "max_pool" && degree % 2 == 1 => {
+            Some(Choice { degree, .. }) if function == "max_pool" && degree % 2 == 1 => {
                 return Err(NonlinearError::OddMaxPool { layer, degree });
             }
             _ => {}
@@ -231,12 +231,8 @@ fn check_names(graph: &Graph, options: &Options) -> Result<(), NonlinearError> {
             return Err(unknown(&pin.target, kinds.union(&layers).copied().collect()));
         }
         let Choice { family, degree } = pin.choice;
-        let allowed = match family {
-            Family::Kernel => degree == 2,
-            Family::LeastSquares => (1..=MAX_DEGREE).contains(&degree),
-        };
-        if !allowed {
-            return Err(NonlinearError::Degree { name: pin.target.clone(), degree });
+        if !family.degrees().contains(&degree) {
+            return Err(NonlinearError::Degree { name: pin.target.clone(), family, degree });
         }
     }
     match options.ranges.keys().find(|layer| !layers.contains(layer.as_str())) {

@@ -1,6 +1,6 @@
 //! What was put in the place of each function.
 
-use crate::{Choice, Errors, Family, Fit};
+use crate::{Choice, Errors, Fit};
 use hec_params::Depth;
 use hec_poly::{Basis, EvaluationTree, Parity};
 use serde::{Deserialize, Serialize};
@@ -97,12 +97,8 @@ impl Replacement {
 
 /// `kernel degree 2, rms 2^-4.1`
 pub(crate) fn note(choice: Choice, rms: f64) -> String {
-    let family = match choice.family {
-        Family::Kernel => "kernel",
-        Family::LeastSquares => "least squares",
-    };
     let error = if rms > 0.0 { format!("rms 2^{:.1}", libm::log2(rms)) } else { "exact".to_owned() };
-    format!("{family} degree {}, {error}", choice.degree)
+    format!("{} degree {}, {error}", choice.family.label(), choice.degree)
 }
 
 /// Levels and products of ciphertexts that a polynomial takes; a quadratic is completed to a square.

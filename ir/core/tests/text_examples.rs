@@ -230,7 +230,7 @@ fn large_constants_leave_the_text() {
 fn mistakes_in_words_are_explained() {
     assert_snapshot!(error(""), @"line 1, column 1: expected a level, found the end of the text; one of tensor, circuit, leveled, program");
     assert_snapshot!(error("tensro x {}"), @"line 1, column 1: expected a level, found `tensro`; one of tensor, circuit, leveled, program");
-    assert_snapshot!(error("tensor x { %a = input \"x\" : [1,2]\n %b = relux %a }"), @"line 2, column 7: expected an operation, found `relux`; one of conv, matmul, scale, average_pool, mean, reshape, transpose, slice, pad, expand, input, linear, add_constant, negate, add, sub, mul, square, power, polynomial, relu, leaky_relu, sigmoid, tanh, gelu, gelu_tanh, silu, max_pool");
+    assert_snapshot!(error("tensor x { %a = input \"x\" : [1,2]\n %b = relux %a }"), @"line 2, column 7: expected an operation, found `relux`; one of conv, matmul, scale, average_pool, mean, reshape, transpose, slice, pad, expand, input, linear, add_constant, negate, add, sub, mul, square, power, polynomial, max_pool, relu, leaky_relu, thresholded_relu, elu, selu, celu, shrink, clip, hard_sigmoid, hard_swish, abs, sign, sigmoid, tanh, softsign, softplus, gelu, gelu_tanh, silu, mish, erf, sin, cos, exp, log, sqrt, reciprocal, pow");
     assert_snapshot!(error("tensor x { %a = input \"x\" }"), @"line 1, column 27: expected `: [shape]` of the input, found `}`; it cannot be inferred");
     assert_snapshot!(error("tensor x { %a = input \"x : [1] }"), @r#"line 1, column 23: expected the name of the input, found `"x : [1] }`; a string ends on its line, with `"`"#);
     assert_snapshot!(error("tensor x { output \"a\\q\" %a }"), @r#"line 1, column 19: expected a string, found `"a\q"`; its escapes are \" \\ \n \r \t \u{hex}"#);

@@ -4,6 +4,7 @@
 //! costs one level however long the chain is. What is not linear is a product, a polynomial, or still a
 //! [`Function`] that must be replaced by a polynomial before packing.
 
+mod domain;
 mod function;
 mod graph;
 mod infer;
@@ -11,6 +12,7 @@ mod interpret;
 mod linear;
 mod shape;
 
+pub use domain::Domain;
 pub use function::Function;
 pub use graph::{ClientOp, Constants, Graph, Node, Op, Output};
 pub use infer::ShapeError;

@@ -5,42 +5,21 @@ use super::symbols::Symbols;
 use crate::tensor::{ConstId, ConvAttributes, Function, Graph, LinearStep, Node, Op, Output, Tensor, ValueId, Window};
 use crate::text::token::Token;
 use hec_poly::Basis;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-/// Every operation: linear steps first, which may also stand in a chain.
-const OPS: &[&str] = &[
-    "conv",
-    "matmul",
-    "scale",
-    "average_pool",
-    "mean",
-    "reshape",
-    "transpose",
-    "slice",
-    "pad",
-    "expand",
-    "input",
-    "linear",
-    "add_constant",
-    "negate",
-    "add",
-    "sub",
-    "mul",
-    "square",
-    "power",
-    "polynomial",
-    "relu",
-    "leaky_relu",
-    "sigmoid",
-    "tanh",
-    "gelu",
-    "gelu_tanh",
-    "silu",
-    "max_pool",
-];
+/// Every operation: linear steps first, which may also stand in a chain; functions last.
+static OPS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let functions = Function::all().map(Function::name);
+    STEPS.iter().chain(OTHERS).copied().chain(functions).collect()
+});
 
-/// How many of [`OPS`] are linear steps.
-const STEPS: usize = 10;
+/// The linear steps.
+const STEPS: &[&str] =
+    &["conv", "matmul", "scale", "average_pool", "mean", "reshape", "transpose", "slice", "pad", "expand"];
+
+/// What is neither a linear step nor a function.
+const OTHERS: &[&str] =
+    &["input", "linear", "add_constant", "negate", "add", "sub", "mul", "square", "power", "polynomial", "max_pool"];
 
 /// The graph as it grows.
 struct Reader {
@@ -127,12 +106,12 @@ impl Reader {
     }
 
     fn operation(&mut self, c: &mut Cursor) -> Parsed<(Op, Vec<ValueId>)> {
-        let name = c.keyword("an operation", OPS)?;
+        let name = c.keyword("an operation", &OPS)?;
         if name == "input" {
             return Ok((Op::Input { name: c.string("the name of the input")? }, Vec::new()));
         }
         let x = self.values.value(c)?;
-        if OPS[..STEPS].contains(&name) {
+        if STEPS.contains(&name) {
             let step = self.step(c, name, true)?;
             return Ok((Op::Linear(vec![step]), vec![x]));
         }
@@ -183,7 +162,7 @@ impl Reader {
             if !steps.is_empty() {
                 c.expect(Token::Semicolon, "steps are separated by `;`")?;
             }
-            let name = c.keyword("a linear step", &OPS[..STEPS])?;
+            let name = c.keyword("a linear step", STEPS)?;
             steps.push(self.step(c, name, false)?);
         }
         Ok(steps)
@@ -265,18 +244,12 @@ fn slice(c: &mut Cursor) -> Parsed<LinearStep> {
     Ok(LinearStep::Slice { starts, steps, extents: c.integers("an extent")? })
 }
 
-/// A function by its name; `leaky_relu` is followed by its slope.
+/// A function by its name, which each parameter follows with its own, as in `clip %x low 0 high 6`.
 fn activation(c: &mut Cursor, name: &str) -> Parsed<Function> {
-    Ok(match name {
-        "relu" => Function::Relu,
-        "leaky_relu" => {
-            c.word("alpha")?;
-            Function::LeakyRelu { alpha: c.float()? }
-        }
-        "sigmoid" => Function::Sigmoid,
-        "tanh" => Function::Tanh,
-        "gelu" => Function::Gelu,
-        "gelu_tanh" => Function::GeluTanh,
-        _ => Function::Silu,
-    })
+    let parameter = |name: &'static str| {
+        c.word(name)?;
+        c.float()
+    };
+    let function = Function::read(name, parameter)?;
+    function.ok_or_else(|| c.fail("an operation", "this word is none"))
 }

@@ -2,7 +2,7 @@
 
 use super::super::token::{at_name, number, quote, word_or_quote};
 use super::{Body, Printer, Values, client, numbers, origin, tight};
-use crate::tensor::{ConstId, Constants, ConvAttributes, Function, Graph, LinearStep, Node, Op, Tensor, Window};
+use crate::tensor::{ConstId, Constants, ConvAttributes, Graph, LinearStep, Node, Op, Tensor, Window};
 use hec_poly::Basis;
 use std::sync::Arc;
 
@@ -67,9 +67,12 @@ fn operation(graph: &Graph, node: &Node) -> String {
             };
             format!("{name} {args}, {} {basis}", constant(&graph.constants, *coefficients))
         }
-        Op::Activation(Function::LeakyRelu { alpha }) => format!("{name} {args} alpha {}", number(*alpha)),
+        Op::Activation(function) => {
+            let parameter = |(name, value)| format!(" {name} {}", number(value));
+            format!("{name} {args}{}", function.parameters().into_iter().map(parameter).collect::<String>())
+        }
         Op::MaxPool(w) => format!("{name} {args}{}", window(w)),
-        Op::Negate | Op::Add | Op::Sub | Op::Mul | Op::Square | Op::Activation(_) => format!("{name} {args}"),
+        Op::Negate | Op::Add | Op::Sub | Op::Mul | Op::Square => format!("{name} {args}"),
     }
 }
 
