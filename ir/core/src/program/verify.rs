@@ -83,10 +83,7 @@ impl Program {
             let fail = |reason: &str| ProgramError::Output { name: output.name.clone(), reason: reason.to_owned() };
             let ty = live.get(&output.value).ok_or_else(|| fail("its register is empty at the end"))?;
             output.layout.verify().map_err(|e| fail(&e.to_string()))?;
-            if output.layout.slots != scheme.slots()
-                || output.layout.ciphertexts() as u32 > ty.count
-                || ty.parts != 2
-            {
+            if output.layout.slots != scheme.slots() || output.layout.ciphertexts() as u32 > ty.count || ty.parts != 2 {
                 return Err(fail("its layout does not fit its register"));
             }
             verify_client(&output.name, &output.layout, &output.client)?;
