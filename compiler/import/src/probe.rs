@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(of(&|x| 1.001 * x.max(0.0)), None);
         assert_eq!(of(&|x| x), None);
         assert_eq!(of(&|x| x * libm::tanh(libm::log1p(libm::exp(x)))), Some(Function::Mish));
-        assert_eq!(of(&|x| x.max(-1.5).min(7.0)), Some(Function::Clip { low: -1.5, high: 7.0 }));
+        assert_eq!(of(&|x| x.clamp(-1.5, 7.0)), Some(Function::Clip { low: -1.5, high: 7.0 }));
         // Not a ReLU, though it is one for the arguments that most networks have.
         assert_eq!(of(&|x| x.clamp(0.0, 6.0)), Some(Function::Clip { low: 0.0, high: 6.0 }));
         let sixth = f64::from(1.0f32 / 6.0);
