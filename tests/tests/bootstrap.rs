@@ -63,7 +63,7 @@ fn sixty_levels_are_encrypted_as_in_clear() {
     let bootstrap = BootstrapOptions {
         precision_bits: 16.0,
         levels: None,
-        magnitudes: Some(magnitudes(&circuit, &[x.clone()]).unwrap()),
+        magnitudes: Some(magnitudes(&circuit, std::slice::from_ref(&x)).unwrap()),
         costs: CostTable::default(),
     };
     let leveled = plan_with_bootstraps(&circuit, &options, &bootstrap).unwrap();

@@ -357,7 +357,7 @@ impl Transform<'_> {
                 }
                 Diagonal::Integers(integers) if integers.coefficients.len() == degree => Ready::Integers(integers),
                 Diagonal::Residues(ExtendedPlaintext { poly, .. }) if poly.basis() == self.basis => {
-                    if poly.degree() < 8 || degree % poly.degree() != 0 {
+                    if poly.degree() < 8 || !degree.is_multiple_of(poly.degree()) {
                         return Err(CkksError::WrongParameters);
                     }
                     Ready::Residues(poly)
@@ -385,7 +385,6 @@ impl Transform<'_> {
     }
 
     /// For one prime: the two parts of every giant step's sum, one after the other.
-
     fn inner_sums_of_limb(
         &self,
         k: usize,
