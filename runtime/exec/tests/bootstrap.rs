@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Builder, Folder, artifact, bootstrap, inputs};
-use hec_ckks::{Bootstrapper, EvaluationKeys, PrecisionStats, Stored};
+use hec_ckks::{BootstrapMemory, Bootstrapper, EvaluationKeys, MemoryBudget, PrecisionStats, Stored};
 use hec_ir::array::{ElementType, write_npy};
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::circuit::{Input, Output};
@@ -244,8 +244,9 @@ fn memory_time_and_progress() {
     assert!(told <= stored && stored < told + 8192, "{told} told, {stored} stored");
     let parameters = client.scheme().bootstrap().unwrap();
     assert_eq!(plan.bootstrap, Bootstrapper::new(client.context(), parameters).unwrap().bytes());
-    // Everything that must be held, and the least that maps work with.
-    let least = plan.keys + plan.program + plan.process + plan.bootstrap + plan.registers + (32 << 20);
+    // Everything that must be held, diagonals in their smallest form, and the least that maps work with.
+    let diagonals = BootstrapMemory::of(parameters, MemoryBudget(0)).diagonals;
+    let least = plan.keys + plan.program + plan.process + diagonals + plan.registers + (32 << 20);
     assert_close(&Session::new(artifact.clone(), Some(least), &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs, &y);
     expect(Session::new(artifact, Some(least - 1), &()), "HEC-R011", "at least");
 }

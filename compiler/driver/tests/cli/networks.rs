@@ -44,7 +44,7 @@ pub fn unknown_operators() -> Vec<u8> {
         output: vec![value("y")],
         node: vec![
             node("relu1", "Relu", &["x"], "a"),
-            node("wave", "Sin", &["a"], "b"),
+            node("steps", "Floor", &["a"], "b"),
             node("rest", "Mod", &["b", "a"], "y"),
         ],
         ..Default::default()
