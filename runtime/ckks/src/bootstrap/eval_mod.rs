@@ -27,6 +27,12 @@ impl EvalMod {
         self.range
     }
 
+    /// m from x/range, for two of them.
+    pub fn apply_both(&self, evaluator: &Evaluator, [x, y]: &[Ciphertext; 2]) -> Result<[Ciphertext; 2], CkksError> {
+        let (x, y) = rayon::join(|| self.apply(evaluator, x), || self.apply(evaluator, y));
+        Ok([x?, y?])
+    }
+
     /// m from x/range.
     pub fn apply(&self, evaluator: &Evaluator, x: &Ciphertext) -> Result<Ciphertext, CkksError> {
         let y = evaluator.add_scalar(x, -0.25 / self.range)?;

@@ -58,7 +58,8 @@ impl Sizes<'_> {
         4 * poly + digits * extended + 6 * extended + rayon::current_num_threads() * on_a_thread
     }
 
-    /// Both arguments and what they are parts of, the powers of one, and products from the root of its tree to a leaf.
+    /// Both arguments and what they are parts of; the powers, and products from the root of the tree to a leaf, of one or
+    /// on several threads of both.
     fn eval_mod(&self) -> usize {
         let level = self.0.eval_mod_level();
         let sine = self.0.choice().sine;
@@ -70,7 +71,8 @@ impl Sizes<'_> {
             tree.powers().iter().map(|p| 2 * self.poly(Level(level.0.saturating_sub(down(p.index))))).sum()
         });
         let depth = tree.as_ref().map_or(0, |tree| tree.depth()) as usize;
-        (12 + 4 * depth) * self.poly(level) + powers
+        let at_once = rayon::current_num_threads().min(2);
+        12 * self.poly(level) + at_once * (4 * depth * self.poly(level) + powers)
     }
 }
 

@@ -158,10 +158,7 @@ impl Bootstrapper {
         let joined = evaluator.add(&a, &times_i(evaluator, &b)?)?;
         let w = self.coefficients(evaluator, &joined)?;
         match self.parameters.choice().order {
-            Order::CoeffsFirst => {
-                let [re, im] = twice_parts(evaluator, &w)?;
-                Ok([self.eval_mod.apply(evaluator, &re)?, self.eval_mod.apply(evaluator, &im)?])
-            }
+            Order::CoeffsFirst => self.eval_mod.apply_both(evaluator, &twice_parts(evaluator, &w)?),
             Order::CoeffsLast => twice_parts(evaluator, &self.half_slots(evaluator, &w)?),
         }
     }
@@ -192,8 +189,7 @@ impl Bootstrapper {
 
     /// Eval-mod of real and imaginary parts.
     fn reduced(&self, evaluator: &Evaluator, w: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        let [re, im] = twice_parts(evaluator, w)?;
-        let (re, im) = (self.eval_mod.apply(evaluator, &re)?, self.eval_mod.apply(evaluator, &im)?);
+        let [re, im] = self.eval_mod.apply_both(evaluator, &twice_parts(evaluator, w)?)?;
         evaluator.add(&re, &times_i(evaluator, &im)?)
     }
 

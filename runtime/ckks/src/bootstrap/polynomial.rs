@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use hec_params::{Level, Scale};
-use hec_poly::{EvaluationTree, Part, TreeError};
+use hec_poly::{EvaluationTree, Part, Power, TreeError};
+use rayon::prelude::*;
 
 use crate::poly::Poly;
 use crate::{Ciphertext, CkksError, Evaluator};
@@ -43,29 +44,41 @@ impl Polynomial {
     /// T_i for all i that the tree uses, each at the highest level that it has.
     fn powers(&self, evaluator: &Evaluator, x: &Ciphertext) -> Result<BTreeMap<usize, Ciphertext>, CkksError> {
         let mut powers = BTreeMap::from([(1, x.clone())]);
-        for power in self.tree.powers() {
-            let (left, right) = (&powers[&power.left], &powers[&power.right]);
-            let level = left.level.min(right.level);
-            let mut product = if power.left == power.right {
-                evaluator.square(left)?
-            } else {
-                evaluator.multiply(&left.down_to(evaluator, level), &right.down_to(evaluator, level))?
-            };
-            evaluator.double(&mut product);
-            // T_(a+b) = 2·T_a·T_b − T_(a−b), the last term brought to the scale of the product.
-            match power.left - power.right {
-                0 => product = evaluator.add_scalar(&product, -1.0)?,
-                difference => {
-                    let term = powers[&difference].down_to(evaluator, level);
-                    let factor = (product.scale.0 / term.scale.0).round();
-                    let term = term.times_integer(evaluator, factor, product.scale);
-                    evaluator.sub_assign(&mut product, &term)?;
-                }
-            }
-            powers.insert(power.index, evaluator.finish(product)?);
+        // T_i lies ⌈log2 i⌉ levels down: those of one level do not depend on each other.
+        for level in self.tree.powers().chunk_by(|a, b| a.index.next_power_of_two() == b.index.next_power_of_two()) {
+            let of_level =
+                level.par_iter().map(|power| Ok((power.index, product_of_powers(evaluator, &powers, power)?)));
+            let of_level: Vec<(usize, Ciphertext)> = of_level.collect::<Result<_, CkksError>>()?;
+            powers.extend(of_level);
         }
         Ok(powers)
     }
+}
+
+/// T_(a+b) = 2·T_a·T_b − T_(a−b), the last term brought to the scale of the product.
+fn product_of_powers(
+    evaluator: &Evaluator,
+    powers: &BTreeMap<usize, Ciphertext>,
+    power: &Power,
+) -> Result<Ciphertext, CkksError> {
+    let (left, right) = (&powers[&power.left], &powers[&power.right]);
+    let level = left.level.min(right.level);
+    let mut product = if power.left == power.right {
+        evaluator.square(left)?
+    } else {
+        evaluator.multiply(&left.down_to(evaluator, level), &right.down_to(evaluator, level))?
+    };
+    evaluator.double(&mut product);
+    match power.left - power.right {
+        0 => product = evaluator.add_scalar(&product, -1.0)?,
+        difference => {
+            let term = powers[&difference].down_to(evaluator, level);
+            let factor = (product.scale.0 / term.scale.0).round();
+            let term = term.times_integer(evaluator, factor, product.scale);
+            evaluator.sub_assign(&mut product, &term)?;
+        }
+    }
+    evaluator.finish(product)
 }
 
 /// A polynomial at work.
@@ -84,13 +97,16 @@ impl Run<'_> {
                 let power = self.powers[power].down_to(self.evaluator, level);
                 let above = Level(level.0 + 1);
                 let share = self.evaluator.rescale_factor(above)?;
-                let quotient = self.product(*quotient, above, scale / power.scale.0 * share)?;
-                let mut quotient = self.evaluator.finish(quotient)?;
+                let (quotient, remainder) = rayon::join(
+                    || self.evaluator.finish(self.product(*quotient, above, scale / power.scale.0 * share)?),
+                    || self.product(*remainder, level, scale),
+                );
+                let mut quotient = quotient?;
                 // The same number up to rounding of the scale itself.
                 quotient.scale = Scale(scale / power.scale.0);
                 let mut product = self.evaluator.multiply(&quotient, &power)?;
                 product.scale = Scale(scale);
-                self.evaluator.add_assign(&mut product, &self.product(*remainder, level, scale)?)?;
+                self.evaluator.add_assign(&mut product, &remainder?)?;
                 Ok(product)
             }
         }
