@@ -1,25 +1,12 @@
 //! What re-fitting the linear layers does for networks that are small enough to write down.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::Random;
 use hec_ir::Origin;
 use hec_ir::tensor::{ConstId, ConvAttributes, Function, Graph, LinearStep, Op, Output, Shape, Tensor, ValueId};
 use hec_nonlinear::{Calibration, Method, Options, Pin, Replaced, replace};
-
-/// Pseudo-random numbers in (−1, 1).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    }
-
-    fn tensor(&mut self, dims: &[usize], size: f64) -> Tensor {
-        let shape = Shape::new(dims);
-        let data = (0..shape.elements()).map(|_| size * self.next()).collect();
-        Tensor { shape, data }
-    }
-}
 
 /// A network in the making.
 struct Net {

@@ -1,26 +1,13 @@
 //! Whole networks, small enough to write down: what replacement gives, and what it refuses.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::Random;
 use hec_ir::Origin;
 use hec_ir::tensor::{ConvAttributes, Function, Graph, LinearStep, Op, Output, Shape, Tensor, ValueId, Window};
 use hec_nonlinear::{Calibration, Choice, NonlinearError, Options, Pin, Replaced, replace};
 use hec_poly::Basis;
-
-/// Pseudo-random numbers in (−1, 1).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    }
-
-    fn tensor(&mut self, dims: &[usize], size: f64) -> Tensor {
-        let shape = Shape::new(dims);
-        let data = (0..shape.elements()).map(|_| size * self.next()).collect();
-        Tensor { shape, data }
-    }
-}
 
 /// Samples for inputs of one shape.
 fn samples(dims: &[usize], count: usize) -> Calibration {

@@ -205,3 +205,20 @@ fn fingerprint(parameters: &Parameters) -> [u8; 32] {
     number(u64::from(literal.insecure_toy));
     hash.finalize().into()
 }
+
+#[cfg(test)]
+impl Context {
+    /// Two levels of a small ring, for tests.
+    pub(crate) fn toy(log_n: hec_params::LogN) -> Arc<Context> {
+        let request = hec_params::ChainRequest {
+            log_n,
+            depth: hec_params::Depth(1),
+            scale_bits: 30.0,
+            base_bits: 40.0,
+            digit_size: 1,
+            insecure_toy: true,
+        };
+        let literal = hec_params::ParametersLiteral::new(&request).expect("exists");
+        Context::new(Parameters::check(literal).expect("valid")).expect("valid")
+    }
+}

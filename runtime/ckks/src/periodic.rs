@@ -85,20 +85,10 @@ impl PeriodicEncoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hec_params::{ChainRequest, Depth, Parameters, ParametersLiteral};
 
     #[test]
     fn is_the_encoding_of_all_slots() {
-        let request = ChainRequest {
-            log_n: LogN(9),
-            depth: Depth(1),
-            scale_bits: 30.0,
-            base_bits: 40.0,
-            digit_size: 1,
-            insecure_toy: true,
-        };
-        let literal = ParametersLiteral::new(&request).expect("exists");
-        let context = Context::new(Parameters::check(literal).expect("valid")).expect("valid");
+        let context = Context::toy(LogN(9));
         let (level, encoder) = (Level(1), Encoder::new(&context));
         let (scale, basis) = (context.scale(level).expect("exists"), context.extended_basis(level));
         for period in [1, 4, 8, 16, 32] {

@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::f64::consts::SQRT_2;
-use std::ops::Range;
 use std::sync::Arc;
 
 use hec_params::{Level, Rotation};
@@ -44,7 +43,7 @@ struct Map {
 impl Transform {
     /// The transform of this shape; each factor is unitary times its gain.
     pub fn new(context: &Arc<Context>, shape: &Shape, gains: &[f64], long: Encoding) -> Result<Self, CkksError> {
-        let mut matrices: Vec<Matrix> = factors(context, shape.slots.0, shape.direction, &shape.radices);
+        let mut matrices: Vec<Matrix> = factors(context, shape);
         for (matrix, &gain) in matrices.iter_mut().zip(gains) {
             matrix.scale(gain);
         }
@@ -57,7 +56,7 @@ impl Transform {
         let maps = matrices.iter().zip(&shape.factors).zip(shape.levels());
         let maps = maps.map(|((matrix, factor), level)| matrix.map(context, factor, level, long));
         let maps: Vec<Map> = maps.collect::<Result<_, _>>()?;
-        if maps.len() < shape.radices.len() {
+        if maps.len() < shape.factors.len() {
             return Err(CkksError::NoLevelLeft);
         }
         Ok(Transform { turn: shape.turn(), maps })
@@ -85,22 +84,11 @@ impl Transform {
 }
 
 /// The factors in the order in which they are applied, each unitary.
-fn factors(context: &Context, n: usize, direction: Direction, radices: &[u32]) -> Vec<Matrix> {
-    let stages = n.trailing_zeros() as usize;
-    let stage = |i: usize| match direction {
-        Direction::SlotsToCoeffs => Matrix::stage(context, n, i, direction),
-        Direction::CoeffsToSlots => Matrix::stage(context, n, stages - 1 - i, direction),
-    };
-    let mut start = 0;
-    let range = |&radix: &u32| -> Range<usize> {
-        start += radix as usize;
-        start - radix as usize..start
-    };
-    let ranges: Vec<_> = radices.iter().map(range).collect();
-    ranges
-        .into_iter()
-        .map(|range| range.map(stage).reduce(|product, next| next.after(&product)).unwrap_or(Matrix::one(n)))
-        .collect()
+fn factors(context: &Context, shape: &Shape) -> Vec<Matrix> {
+    let n = shape.slots.0;
+    let stage = |&stage: &u32| Matrix::stage(context, n, stage as usize, shape.direction);
+    let product = |factor: &Factor| factor.stages.iter().map(stage).reduce(|product, next| next.after(&product));
+    shape.factors.iter().map(|factor| product(factor).unwrap_or(Matrix::one(n))).collect()
 }
 
 impl Matrix {
@@ -187,7 +175,7 @@ impl Matrix {
             Ok::<_, CkksError>(ExtendedPlaintext { level, poly: encoder.residues(&integers(diagonal)?, basis) })
         };
         let all = all.par_iter();
-        let diagonals = match (PeriodicEncoder::new(context, level, factor.period)?, long) {
+        let diagonals = match (PeriodicEncoder::new(context, level, factor.period())?, long) {
             (Some(periodic), _) => {
                 let encode = |diagonal| periodic.encode(|i| slot(diagonal, i));
                 EncodedDiagonals::of_residues(level, all.map(encode).collect::<Result<_, _>>()?)
@@ -206,7 +194,7 @@ impl Matrix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hec_params::{ChainRequest, Depth, LogN, Parameters, ParametersLiteral};
+    use hec_params::LogN;
 
     impl Matrix {
         fn times(&self, x: &[Complex]) -> Vec<Complex> {
@@ -223,20 +211,12 @@ mod tests {
 
     #[test]
     fn factors_are_the_transform_and_its_inverse() {
-        let request = ChainRequest {
-            log_n: LogN(8),
-            depth: Depth(1),
-            scale_bits: 30.0,
-            base_bits: 40.0,
-            digit_size: 1,
-            insecure_toy: true,
-        };
-        let literal = ParametersLiteral::new(&request).expect("exists");
-        let context = Context::new(Parameters::check(literal).expect("valid")).expect("valid");
+        let context = Context::toy(LogN(8));
         let n = context.parameters().slots().0;
         let x: Vec<Complex> = (0..n).map(|i| Complex { re: (i * i % 13) as f64, im: (i % 7) as f64 }).collect();
         let run = |direction, radices: &[u32], x: &[Complex]| {
-            let factors = factors(&context, n, direction, radices);
+            let shape = Shape::new(context.parameters().slots(), direction, radices, Level(9));
+            let factors = factors(&context, &shape);
             assert!(factors.iter().zip(radices).all(|(f, r)| f.diagonals.len() < 2 << r), "too many diagonals");
             factors.iter().fold(x.to_vec(), |x, factor| factor.times(&x))
         };

@@ -30,10 +30,9 @@ pub(super) enum Encoding {
 pub(super) struct Shape {
     pub slots: Slots,
     pub direction: Direction,
-    /// log2 of the radix of each factor, first factor first.
-    pub radices: Vec<u32>,
     /// The level of the input of the first factor.
     pub level: Level,
+    /// First factor first.
     pub factors: Vec<Factor>,
 }
 
@@ -44,8 +43,8 @@ pub(super) struct Factor {
     pub turn: usize,
     /// The diagonals of N, in order.
     shifts: Vec<usize>,
-    /// With which their values repeat.
-    pub period: Slots,
+    /// The stages of the FFT that it does, in the order in which they are applied.
+    pub stages: Vec<u32>,
 }
 
 impl Shape {
@@ -67,10 +66,12 @@ impl Shape {
             let range = start..start + radix;
             start = range.end;
             // The transforms take the stages of the FFT in opposite order.
-            let halves = range.map(|i| if direction == Direction::SlotsToCoeffs { i } else { stages - 1 - i });
-            Factor::new(n, halves.map(|i| 1 << i))
+            Factor::new(
+                n,
+                range.map(|i| if direction == Direction::SlotsToCoeffs { i } else { stages - 1 - i }).collect(),
+            )
         };
-        Shape { slots, direction, radices: radices.to_vec(), level, factors: radices.iter().map(factor).collect() }
+        Shape { slots, direction, level, factors: radices.iter().map(factor).collect() }
     }
 
     /// The rotation that comes before all factors, at any level: M_k ⋯ M_1 = N_k ⋯ N_1 · rot_turn, since diagonals of M_i
@@ -98,17 +99,15 @@ impl Shape {
 
 impl Factor {
     /// A product of butterflies, each with the diagonals 0, +h and −h.
-    fn new(n: usize, halves: impl Iterator<Item = usize>) -> Self {
-        let product = |(all, longest): (BTreeSet<usize>, usize), half: usize| {
-            let shifts = all.iter().flat_map(|shift| [0, half, n - half].map(|other| (shift + other) % n)).collect();
-            (shifts, longest.max(half))
+    fn new(n: usize, stages: Vec<u32>) -> Self {
+        let product = |all: BTreeSet<usize>, half: usize| {
+            all.iter().flat_map(|shift| [0, half, n - half].map(|other| (shift + other) % n)).collect()
         };
-        // A stage has the values of one butterfly, 2h slots, over and over.
-        let (shifts, longest) = halves.fold((BTreeSet::from([0]), 0), product);
-        Self::of(n, &shifts, Slots(1.max(2 * longest)))
+        let shifts = stages.iter().map(|stage| 1 << stage).fold(BTreeSet::from([0]), product);
+        Self::of(n, &shifts, stages)
     }
 
-    fn of(n: usize, shifts: &BTreeSet<usize>, period: Slots) -> Self {
+    fn of(n: usize, shifts: &BTreeSet<usize>, stages: Vec<u32>) -> Self {
         let all: Vec<usize> = shifts.iter().copied().collect();
         // The diagonals lie on a circle: they start after the largest gap.
         let before = |i: usize| all[(i + all.len() - 1) % all.len()];
@@ -116,7 +115,12 @@ impl Factor {
         let turn = (0..all.len()).max_by_key(|&i| (gap(i), all.len() - i)).map_or(0, |i| all[i]);
         let mut shifts: Vec<usize> = all.iter().map(|shift| (shift + n - turn) % n).collect();
         shifts.sort_unstable();
-        Factor { turn, shifts, period }
+        Factor { turn, shifts, stages }
+    }
+
+    /// After how many slots the diagonals repeat: a stage has the values of one butterfly, 2h slots, over and over.
+    pub fn period(&self) -> Slots {
+        Slots(self.stages.iter().map(|stage| 2 << stage).max().unwrap_or(1))
     }
 
     /// How many there are.
@@ -128,7 +132,7 @@ impl Factor {
     pub fn bytes(&self, parameters: &Parameters, level: Level, long: Encoding) -> usize {
         let primes = parameters.prime_count(level) + parameters.special().len();
         let degree = parameters.log_n().degree();
-        let values = match (octets(degree, self.period), long) {
+        let values = match (octets(degree, self.period()), long) {
             (Some(octets), _) => 8 * octets * primes,
             (None, Encoding::Residues) => degree * primes,
             (None, Encoding::Integers) => degree,
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn diagonals_start_at_zero_after_a_turn() {
-        let factor = Factor::of(16, &[14, 0, 2].into(), Slots(16));
+        let factor = Factor::of(16, &[14, 0, 2].into(), vec![0]);
         assert_eq!((factor.turn, factor.shifts), (14, vec![0, 2, 4]));
     }
 
