@@ -48,6 +48,7 @@ fn add_node(egraph: &mut EGraph, value: ValueId, node: &Node, args: &[Id]) -> Id
         (Op::Add, &[x, y]) => Lang::Add([x, y]),
         (Op::Sub, &[x, y]) => Lang::Sub([x, y]),
         (Op::Mul, &[x, y]) => Lang::Mul([x, y]),
+        (Op::BatchMatMul, &[x, y]) => Lang::BatchMatMul([x, y]),
         (op, &[x]) => {
             tables.opaque.push(op.clone());
             let opaque = OpaqueId(tables.opaque.len() as u32 - 1);
@@ -137,6 +138,7 @@ impl Builder<'_> {
             Lang::Add(_) => (Op::Add, origin.clone()),
             Lang::Sub(_) => (Op::Sub, origin.clone()),
             Lang::Mul(_) => (Op::Mul, origin.clone()),
+            Lang::BatchMatMul(_) => (Op::BatchMatMul, origin.clone()),
             // Leaves that are not values are read by their users.
             _ => return Ok(()),
         };

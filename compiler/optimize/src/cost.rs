@@ -29,7 +29,7 @@ pub(crate) fn node_cost(tables: &Tables, node: &Lang, leaf: Option<&Lang>, input
             linear_cost(&steps, input, &tables.constants)
         }
         (Lang::AddConstant(_) | Lang::Add(_) | Lang::Sub(_) | Lang::Negate(_), _) => SUM,
-        (Lang::Mul(_), _) => PRODUCT,
+        (Lang::Mul(_) | Lang::BatchMatMul(_), _) => PRODUCT,
         (Lang::Square(_), _) => SQUARE,
         (Lang::Power(_), Some(Lang::Exponent(k))) => power_cost(k.0),
         (Lang::Polynomial(_), Some(Lang::Coefficients(p))) => {
@@ -95,7 +95,7 @@ pub fn depth(graph: &Graph) -> Depth {
     for node in graph.nodes.values() {
         let own = match &node.op {
             Op::Linear(steps) => !steps.iter().all(LinearStep::is_movement) as u32,
-            Op::Mul | Op::Square => 1,
+            Op::Mul | Op::Square | Op::BatchMatMul => 1,
             Op::Power(k) => power_cost(*k).depth,
             Op::Polynomial { coefficients, .. } => {
                 polynomial_cost(degree(&graph.constants.tensor(*coefficients).shape)).depth

@@ -23,6 +23,7 @@ define_language! {
         "add" = Add([Id; 2]),
         "sub" = Sub([Id; 2]),
         "mul" = Mul([Id; 2]),
+        "batch_matmul" = BatchMatMul([Id; 2]),
         "square" = Square(Id),
     }
 }
@@ -68,6 +69,7 @@ impl Analysis<Lang> for Network {
             Lang::AddConstant([_, x]) | Lang::Polynomial([_, x]) | Lang::Power([_, x]) => shape_of(x),
             Lang::Negate(x) | Lang::Square(x) => shape_of(x),
             Lang::Add([x, _]) | Lang::Sub([x, _]) | Lang::Mul([x, _]) => shape_of(x),
+            Lang::BatchMatMul([x, y]) => product_shape(shape_of(x), shape_of(y)),
         };
         Known { shape, origin, leaf: None }
     }
@@ -80,6 +82,13 @@ impl Analysis<Lang> for Network {
         }
         DidMerge(from_b, false)
     }
+}
+
+/// […, m, k] · […, k, n] → […, m, n]
+fn product_shape(x: Option<Shape>, y: Option<Shape>) -> Option<Shape> {
+    let (mut dims, n) = (x?.dims().to_vec(), *y?.dims().last()?);
+    *dims.last_mut()? = n;
+    Some(Shape::new(dims))
 }
 
 fn output_shape(tables: &Tables, chain: ChainId, input: Option<Shape>) -> Option<Shape> {

@@ -100,7 +100,8 @@ impl Emitter<'_> {
             Op::Sub => SlotOp::Sub,
             Op::Mul => SlotOp::Mul,
             Op::Square => SlotOp::Square,
-            Op::Linear(_) | Op::Activation(_) | Op::MaxPool(_) => {
+            Op::BatchMatMul => return Err(PackError::MatrixProduct { layer: origin.layer().to_owned() }),
+            Op::Linear(_) | Op::Activation(_) | Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) => {
                 return Err(PackError::Activation { layer: origin.layer().to_owned(), function: node.op.name() });
             }
         };

@@ -55,6 +55,8 @@ pub enum PackError {
     Slots(usize),
     #[error("{layer}: {function} is not a polynomial; replace it by one before packing")]
     Activation { layer: String, function: &'static str },
+    #[error("{layer}: products of two encrypted matrices are not packed yet; multiply by constant matrices only")]
+    MatrixProduct { layer: String },
     #[error(
         "{layer}: a tensor or matrix of shape {shape:?} is too large for ciphertexts of {slots} slots; \
          use a larger ring or a smaller layer"

@@ -70,7 +70,10 @@ pub(crate) fn analyse(graph: &Graph) -> Result<Network, PackError> {
                 links.insert(value, link);
             }
             Op::Activation(function) => return Err(PackError::Activation { layer, function: function.name() }),
-            Op::MaxPool(_) => return Err(PackError::Activation { layer, function: "max_pool" }),
+            Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) => {
+                return Err(PackError::Activation { layer, function: node.op.name() });
+            }
+            Op::BatchMatMul => return Err(PackError::MatrixProduct { layer }),
             _ => pending.extend(node.args.iter().copied()),
         }
     }

@@ -3,7 +3,8 @@
 
 use hec_ir::Origin;
 use hec_ir::tensor::{
-    ClientOp, Constants, ConvAttributes, Function, Graph, InterpretError, LinearStep, Op, Shape, Tensor, Window,
+    ClientOp, Constants, ConvAttributes, Function, Graph, InterpretError, LinearStep, Normalization, Op, Shape, Tensor,
+    Window,
 };
 use hec_poly::Basis;
 
@@ -310,4 +311,40 @@ fn softmax_sums_to_one_along_its_axis() {
     let columns = ClientOp::Softmax { axis: 0 }.apply(&x).unwrap();
     assert!((columns.data[2] + columns.data[5] - 1.0).abs() < 1e-15);
     assert!(ClientOp::Softmax { axis: 2 }.apply(&x).is_err());
+}
+
+#[test]
+fn a_matrix_product_is_one_for_each_leading_index() {
+    let (x, y) = (Numbers(11).tensor(&[2, 3, 4, 5]), Numbers(12).tensor(&[2, 3, 5, 2]));
+    let mut g = Graph::new("product");
+    let a = g.input("x", x.shape.clone());
+    let b = g.input("y", y.shape.clone());
+    let product = g.push(Op::BatchMatMul, [a, b], Origin::node("product")).unwrap();
+    assert!(g.infer(&Op::BatchMatMul, &[b, a]).is_err());
+    g.outputs.push(hec_ir::tensor::Output { name: "z".into(), value: product, client: vec![] });
+    let z = g.run(&[x.clone(), y.clone()]).unwrap().remove(0);
+    assert_eq!(z.shape.dims(), [2, 3, 4, 2]);
+    for (index, value) in z.shape.indices().zip(&z.data) {
+        let element =
+            |t: &Tensor, row: usize, column: usize| at(t, &signed(&[index[0], index[1], row, column])).unwrap();
+        let expected: f64 = (0..5).map(|k| element(&x, index[2], k) * element(&y, k, index[3])).sum();
+        assert!((value - expected).abs() < 1e-14);
+    }
+}
+
+#[test]
+fn normalised_rows_have_unit_mean_square() {
+    let x = Numbers(13).tensor(&[2, 3, 4]);
+    for (center, axes) in [(true, vec![2]), (false, vec![2]), (true, vec![0, 2])] {
+        let normalization = Normalization { axes: axes.clone(), center, epsilon: 0.0 };
+        let y = unary(Op::Normalize(normalization), &[], x.clone());
+        let mean = |values: Vec<f64>| {
+            let t = Tensor::new(y.shape.clone(), values).unwrap();
+            unary(Op::Linear(vec![LinearStep::Mean { axes: axes.clone() }]), &[], t).data
+        };
+        assert!(mean(y.data.iter().map(|v| v * v).collect()).iter().all(|m| (m - 1.0).abs() < 1e-12));
+        assert_eq!(center, mean(y.data.clone()).iter().all(|m| m.abs() < 1e-12));
+    }
+    let huge = Normalization { axes: vec![2], center: true, epsilon: 1e12 };
+    assert!(unary(Op::Normalize(huge), &[], x).data.iter().all(|v| v.abs() < 1e-5));
 }

@@ -4,7 +4,7 @@ use hec_ir::circuit::{self, Input, MapId, PlainId};
 use hec_ir::entity::{Entity, EntityVec};
 use hec_ir::leveled::Scheme;
 use hec_ir::tensor::{
-    ClientOp, ConvAttributes, Function, Graph, LinearStep, Op, Output, Shape, Tensor, ValueId, Window,
+    ClientOp, ConvAttributes, Function, Graph, LinearStep, Normalization, Op, Output, Shape, Tensor, ValueId, Window,
 };
 use hec_ir::text::{AnyLevel, ExternalConstants, Print, parse};
 use hec_ir::{
@@ -156,7 +156,7 @@ fn function(tape: &mut Tape) -> Function {
 }
 
 fn tensor_op(tape: &mut Tape, graph: &mut Graph, shape: &Shape) -> Op {
-    match tape.below(12) {
+    match tape.below(14) {
         0..=3 => chain(tape, graph, shape.clone()),
         4 => Op::AddConstant(constant(tape, graph, shape.clone())),
         5 => Op::Power(2 + tape.below(5) as u32),
@@ -168,7 +168,13 @@ fn tensor_op(tape: &mut Tape, graph: &mut Graph, shape: &Shape) -> Op {
         7 => Op::Activation(function(tape)),
         8 => Op::MaxPool(window(tape)),
         9 => [Op::Negate, Op::Square][tape.below(2)].clone(),
-        _ => [Op::Add, Op::Sub, Op::Mul][tape.below(3)].clone(),
+        10 => Op::Softmax { axis: tape.below(4) },
+        11 => Op::Normalize(Normalization {
+            axes: (0..shape.rank()).filter(|_| tape.one_in(2)).collect(),
+            center: tape.one_in(2),
+            epsilon: f64::from(tape.below(9) as u32) * 1e-6,
+        }),
+        _ => [Op::Add, Op::Sub, Op::Mul, Op::BatchMatMul][tape.below(4)].clone(),
     }
 }
 

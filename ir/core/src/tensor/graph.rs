@@ -1,6 +1,6 @@
 //! The tensor graph.
 
-use super::{ConstId, Function, LinearStep, Shape, ShapeError, Tensor, ValueId, Window};
+use super::{ConstId, Function, LinearStep, Normalization, Shape, ShapeError, Tensor, ValueId, Window};
 use crate::Origin;
 use crate::entity::EntityVec;
 use hec_poly::Basis;
@@ -93,6 +93,15 @@ pub enum Op {
     Activation(Function),
     /// Maximum over a window; must be replaced by polynomials.
     MaxPool(Window),
+    /// Matrix product of two encrypted tensors: […, m, k] · […, k, n] → […, m, n], with the same leading axes.
+    BatchMatMul,
+    /// e^x / Σ e^x along an axis; must be replaced by polynomials.
+    Softmax {
+        /// The axis.
+        axis: usize,
+    },
+    /// Row / √(mean square + ε), without scale and shift; must be replaced by polynomials.
+    Normalize(Normalization),
 }
 
 /// What the client does after decryption, because it is cheap in clear and changes nothing for the server.

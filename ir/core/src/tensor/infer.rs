@@ -1,6 +1,6 @@
 //! Shapes of results, and the verifier.
 
-use super::{ClientOp, Constants, ConvAttributes, Graph, LinearStep, Op, Shape, ValueId, Window};
+use super::{ClientOp, Constants, ConvAttributes, Graph, LinearStep, Normalization, Op, Shape, ValueId, Window};
 use crate::entity::Entity;
 
 /// The most elements of a tensor: all of them must fit the slots of one bundle of ciphertexts many times over.
@@ -68,6 +68,10 @@ impl Op {
             Op::Polynomial { .. } => "polynomial",
             Op::Activation(f) => f.name(),
             Op::MaxPool(_) => "max_pool",
+            Op::BatchMatMul => "batch_matmul",
+            Op::Softmax { .. } => "softmax",
+            Op::Normalize(n) if n.center => "layer_norm",
+            Op::Normalize(_) => "rms_norm",
         }
     }
 
@@ -75,7 +79,7 @@ impl Op {
     pub fn arity(&self) -> usize {
         match self {
             Op::Input { .. } => 0,
-            Op::Add | Op::Sub | Op::Mul => 2,
+            Op::Add | Op::Sub | Op::Mul | Op::BatchMatMul => 2,
             _ => 1,
         }
     }
@@ -191,6 +195,25 @@ fn window_shape(op: &'static str, input: &Shape, window: &Window) -> Result<Shap
     Ok(Shape::new([n, c, oh, ow]))
 }
 
+fn normalization_shape(op: &'static str, x: &Shape, n: &Normalization) -> Result<Shape, ShapeError> {
+    if n.axes.is_empty() || !n.axes.is_sorted_by(|a, b| a < b) || n.axes.last().is_some_and(|&a| a >= x.rank()) {
+        return Err(invalid(op, x, format!("{:?} are not axes of it in ascending order", n.axes)));
+    }
+    if !(n.epsilon >= 0.0 && n.epsilon.is_finite()) {
+        return Err(invalid(op, x, "epsilon must be a number from 0 on"));
+    }
+    Ok(x.clone())
+}
+
+fn product_shape(op: &'static str, x: &Shape, y: &Shape) -> Result<Shape, ShapeError> {
+    match (x.dims(), y.dims()) {
+        ([lead @ .., m, k], [other @ .., rows, n]) if lead == other && k == rows => {
+            Ok(Shape::new([lead, &[*m, *n]].concat()))
+        }
+        _ => Err(ShapeError::Mismatch { op, left: x.dims().to_vec(), right: y.dims().to_vec() }),
+    }
+}
+
 impl Graph {
     /// The shape that `op` gives on `args`.
     ///
@@ -234,6 +257,9 @@ impl Graph {
             }
             (Op::Power(k), [x]) if *k < 2 => Err(invalid(name, x, "the exponent must be at least 2")),
             (Op::MaxPool(window), [x]) => window_shape(name, x, window),
+            (Op::Softmax { axis }, [x]) if *axis >= x.rank() => Err(invalid(name, x, format!("no axis {axis}"))),
+            (Op::Normalize(n), [x]) => normalization_shape(name, x, n),
+            (Op::BatchMatMul, [x, y]) => product_shape(name, x, y),
             (_, [x]) => Ok((*x).clone()),
             (_, [x, y]) if x == y => Ok((*x).clone()),
             (_, [x, y]) => Err(ShapeError::Mismatch { op: name, left: x.dims().to_vec(), right: y.dims().to_vec() }),

@@ -28,6 +28,17 @@ pub struct Window {
     pub count_include_pad: bool,
 }
 
+/// Normalisation of every row: of the elements along some axes, for each index along the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalization {
+    /// The axes of a row, ascending, at least one.
+    pub axes: Vec<usize>,
+    /// Whether the mean is taken off first: LayerNorm does, RMSNorm does not.
+    pub center: bool,
+    /// What is added to the mean square before its root is taken, at least 0.
+    pub epsilon: f64,
+}
+
 /// One linear step; a chain of them is one matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LinearStep {

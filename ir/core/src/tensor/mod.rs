@@ -2,7 +2,7 @@
 //!
 //! Everything linear is one operation, [`Op::Linear`], a chain of [`LinearStep`]s that is packed as one matrix and so
 //! costs one level however long the chain is. What is not linear is a product, a polynomial, or still a
-//! [`Function`] that must be replaced by a polynomial before packing.
+//! [`Function`], a maximum, a softmax or a normalisation that must be replaced by polynomials before packing.
 
 mod domain;
 mod function;
@@ -17,7 +17,7 @@ pub use function::Function;
 pub use graph::{ClientOp, Constants, Graph, Node, Op, Output};
 pub use infer::ShapeError;
 pub use interpret::InterpretError;
-pub use linear::{ConvAttributes, LinearStep, Window};
+pub use linear::{ConvAttributes, LinearStep, Normalization, Window};
 pub use shape::{Shape, Tensor};
 
 crate::entity!(

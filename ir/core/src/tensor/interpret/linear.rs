@@ -59,6 +59,19 @@ impl LinearStep {
     }
 }
 
+/// Product of each matrix of x with the one of y that has the same leading indices.
+pub(super) fn batch_matmul(x: &Tensor, y: &Tensor, shape: &Shape) -> Tensor {
+    let (&[.., m, k], &[.., n]) = (x.shape.dims(), y.shape.dims()) else {
+        unreachable!("the shape was inferred from at least two axes");
+    };
+    let mut data = vec![0.0; shape.elements()];
+    let pairs = x.data.chunks_exact((m * k).max(1)).zip(y.data.chunks_exact((k * n).max(1)));
+    for (out, (a, b)) in data.chunks_exact_mut((m * n).max(1)).zip(pairs) {
+        add_product(a, b, out, k, n);
+    }
+    Tensor { shape: shape.clone(), data }
+}
+
 /// c += a·b for row-major matrices, `inner` columns in a and `columns` in b. Four rows of b at a time, so that a row of
 /// c is loaded and stored once for four products.
 fn add_product(a: &[f64], b: &[f64], c: &mut [f64], inner: usize, columns: usize) {

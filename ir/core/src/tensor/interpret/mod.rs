@@ -4,11 +4,13 @@
 //! One sample is one thread; callers that have many run them in parallel.
 
 mod linear;
+mod rows;
 mod strided;
 
 use super::{ClientOp, Graph, Node, Op, Shape, ShapeError, Tensor, ValueId, Window};
 use crate::entity::{Entity, EntityVec};
 use hec_poly::Basis;
+use rows::{normalize, softmax};
 use strided::Strided;
 
 /// Why a network cannot be run on the given inputs.
@@ -162,6 +164,9 @@ impl Graph {
                 polynomial(x, *basis, self.constants.tensor(*coefficients))
             }
             (Op::MaxPool(window), &[x]) => max_pool(x, &node.shape, window),
+            (Op::Softmax { axis }, &[x]) => softmax(x, *axis)?,
+            (Op::Normalize(normalization), &[x]) => normalize(x, normalization),
+            (Op::BatchMatMul, &[x, y]) => linear::batch_matmul(x, y, &node.shape),
             (Op::Negate, &[x]) => map(x, |x| -x),
             (Op::Square, &[x]) => map(x, |x| x * x),
             (Op::Power(exponent), &[x]) => map(x, |x| power(x, *exponent)),
@@ -229,29 +234,4 @@ impl ClientOp {
             ClientOp::Softmax { axis } => softmax(x, axis),
         }
     }
-}
-
-/// e^(x−max) / Σ e^(x−max) along an axis; the maximum is taken off so that nothing overflows.
-fn softmax(x: &Tensor, axis: usize) -> Result<Tensor, ShapeError> {
-    let dims = x.shape.dims();
-    let Some(&extent) = dims.get(axis) else {
-        let reason = format!("axis {axis} does not exist");
-        return Err(ShapeError::Invalid { op: "softmax", shape: dims.to_vec(), reason });
-    };
-    let stride = x.shape.strides()[axis];
-    let mut out = x.clone();
-    for block in out.data.chunks_exact_mut((extent * stride).max(1)) {
-        for offset in 0..stride {
-            let line = |block: &[f64]| block[offset..].iter().step_by(stride).copied().collect::<Vec<f64>>();
-            let max = line(block).into_iter().fold(f64::NEG_INFINITY, f64::max);
-            for x in block[offset..].iter_mut().step_by(stride) {
-                *x = libm::exp(*x - max);
-            }
-            let sum: f64 = line(block).into_iter().sum();
-            for x in block[offset..].iter_mut().step_by(stride) {
-                *x /= sum;
-            }
-        }
-    }
-    Ok(out)
 }

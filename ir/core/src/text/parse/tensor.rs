@@ -2,7 +2,9 @@
 
 use super::cursor::{Cursor, Parsed};
 use super::symbols::Symbols;
-use crate::tensor::{ConstId, ConvAttributes, Function, Graph, LinearStep, Node, Op, Output, Tensor, ValueId, Window};
+use crate::tensor::{
+    ConstId, ConvAttributes, Function, Graph, LinearStep, Node, Normalization, Op, Output, Tensor, ValueId, Window,
+};
 use crate::text::token::Token;
 use hec_poly::Basis;
 use std::sync::{Arc, LazyLock};
@@ -18,8 +20,23 @@ const STEPS: &[&str] =
     &["conv", "matmul", "scale", "average_pool", "mean", "reshape", "transpose", "slice", "pad", "expand"];
 
 /// What is neither a linear step nor a function.
-const OTHERS: &[&str] =
-    &["input", "linear", "add_constant", "negate", "add", "sub", "mul", "square", "power", "polynomial", "max_pool"];
+const OTHERS: &[&str] = &[
+    "input",
+    "linear",
+    "add_constant",
+    "negate",
+    "add",
+    "sub",
+    "mul",
+    "batch_matmul",
+    "square",
+    "power",
+    "polynomial",
+    "max_pool",
+    "softmax",
+    "layer_norm",
+    "rms_norm",
+];
 
 /// The graph as it grows.
 struct Reader {
@@ -126,13 +143,14 @@ impl Reader {
                 };
                 Op::Polynomial { basis, coefficients }
             }
-            "add" | "sub" | "mul" => {
+            "add" | "sub" | "mul" | "batch_matmul" => {
                 c.expect(Token::Comma, "it takes two values")?;
                 let y = self.values.value(c)?;
                 let op = match name {
                     "add" => Op::Add,
                     "sub" => Op::Sub,
-                    _ => Op::Mul,
+                    "mul" => Op::Mul,
+                    _ => Op::BatchMatMul,
                 };
                 return Ok((op, vec![x, y]));
             }
@@ -143,6 +161,11 @@ impl Reader {
                 Op::Power(c.integer("an exponent")?)
             }
             "max_pool" => Op::MaxPool(window(c)?),
+            "softmax" => {
+                c.word("axis")?;
+                Op::Softmax { axis: c.integer("an axis")? }
+            }
+            "layer_norm" | "rms_norm" => Op::Normalize(normalization(c, name == "layer_norm")?),
             function => Op::Activation(activation(c, function)?),
         };
         Ok((op, vec![x]))
@@ -230,6 +253,14 @@ fn window(c: &mut Cursor) -> Parsed<Window> {
         }
     }
     Ok(window)
+}
+
+/// `axes [2] epsilon 0.00001`
+fn normalization(c: &mut Cursor, center: bool) -> Parsed<Normalization> {
+    c.word("axes")?;
+    let axes = c.integers("an axis")?;
+    c.word("epsilon")?;
+    Ok(Normalization { axes, center, epsilon: c.float()? })
 }
 
 /// `starts [0,0] steps [1,1] extents [2,2]`: the steps default to 1.

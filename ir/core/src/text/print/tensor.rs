@@ -72,7 +72,9 @@ fn operation(graph: &Graph, node: &Node) -> String {
             format!("{name} {args}{}", function.parameters().into_iter().map(parameter).collect::<String>())
         }
         Op::MaxPool(w) => format!("{name} {args}{}", window(w)),
-        Op::Negate | Op::Add | Op::Sub | Op::Mul | Op::Square => format!("{name} {args}"),
+        Op::Softmax { axis } => format!("{name} {args} axis {axis}"),
+        Op::Normalize(n) => format!("{name} {args} axes {} epsilon {}", tight(&n.axes), number(n.epsilon)),
+        Op::Negate | Op::Add | Op::Sub | Op::Mul | Op::Square | Op::BatchMatMul => format!("{name} {args}"),
     }
 }
 
