@@ -5,18 +5,17 @@
 
 use crate::correct::correct;
 use crate::domain;
-use crate::emit::emit;
 use crate::fit::fit;
+use crate::groups::Groups;
 use crate::max_pool::{MaxPool, even};
 use crate::network::{Front, Truth};
 use crate::report::{Correction, Replacement, note};
 use crate::score::Agreement;
-use crate::statistics::{Channels, Observed};
+use crate::statistics::Observed;
 use crate::unit::{Unit, units};
 use crate::{Choice, Fit, NonlinearError, Options, ROBUSTNESS, Robustness, Statistics};
 use hec_ir::entity::{Entity, EntityVec};
 use hec_ir::tensor::{Function, Graph, Node, Op, Tensor, ValueId};
-use hec_poly::Parity;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -244,16 +243,16 @@ impl<'a> Builder<'a> {
         let statistics = match (self.statistics(layer, x, Some(id), &[x])?, range) {
             (Some(seen), Some((lo, hi))) => seen.with_range(lo, hi),
             (Some(seen), None) => seen,
-            (None, Some((lo, hi))) => Statistics::of_range(lo, hi),
+            (None, Some((lo, hi))) => Statistics::of_range(self.graph.shape(x).rank(), lo, hi),
             (None, None) => return Err(NonlinearError::NoData { layer: layer.to_owned(), function: name }),
         };
         domain::check(layer, function, &statistics)?;
         let fitted = self.fit(function, &statistics, choice, robustness, (x, Some(id)));
         self.note_relative_error(fitted.errors.relative);
-        let origin = node.origin.clone().with_note(note(choice, fitted.errors.rms));
-        let value = emit(&mut self.graph, x, &fitted, 1.0, &origin)
+        let origin = node.origin.clone().with_note(note(fitted.choice, fitted.errors.rms));
+        let value = (fitted.formula.emit(&mut self.graph, x, &fitted.groups, &origin))
             .map_err(|reason| NonlinearError::Shape { layer: layer.to_owned(), reason })?;
-        self.replacements.push(Replacement::of(layer, name, &fitted, Parity::General));
+        self.replacements.push(Replacement::of(layer, name, &fitted));
         self.mapped.insert(id, value);
         Ok(())
     }
@@ -285,10 +284,10 @@ impl<'a> Builder<'a> {
         let truths = &self.context.truths[self.context.fitting..];
         let inputs: Vec<&Tensor> = self.front.value(x).skip(self.context.fitting).collect();
         let error = |(input, truth): (&&Tensor, &Truth)| -> f64 {
-            let polynomials = Channels::of(&input.shape, &fit.channels);
+            let (groups, mut scratch) = (fit.groups.table(&input.shape), Vec::new());
             let wanted = |i: usize| target.map_or(input.data[i].abs(), |id| f64::from(truth.values[&id][i]));
             let square = |(i, &x): (usize, &f64)| {
-                let e = polynomials.at(i).eval(x) - wanted(i);
+                let e = fit.formula.eval_with(&mut scratch, groups[i], x) - wanted(i);
                 e * e
             };
             input.data.iter().enumerate().map(square).sum()
@@ -333,7 +332,8 @@ impl<'a> Builder<'a> {
         };
         let observed: Vec<Observed<'_>> =
             inputs.into_iter().zip(targets).map(|(input, target)| Observed { input, target }).collect();
-        Ok(Some(Statistics::measure(self.graph.shape(x), &observed, target.is_none())))
+        let shape = self.graph.shape(x);
+        Ok(Some(Statistics::measure(shape, Groups::channels(shape), &observed, target.is_none())))
     }
 
     /// Run what was added, and keep what the rest of the original network needs.

@@ -33,10 +33,16 @@ pub enum NonlinearError {
     #[error("no layer or function is called `{name}`; what can be replaced is: {}", listed(available))]
     UnknownTarget { name: String, available: Vec<String> },
     #[error(
-        "`{name}`: {} has a degree from {} to {}, not {degree}",
-        family.name(), family.degrees().start(), family.degrees().end()
+        "`{name}`: {} has a {} from {} to {}, not {degree}",
+        family.name(), family.counts(), family.degrees().start(), family.degrees().end()
     )]
     Degree { name: String, family: Family, degree: usize },
+    #[error(
+        "layer `{layer}`: {} is no way to replace {function}: composite is for functions of straight pieces (relu, \
+         leaky_relu, abs, sign, clip, ...), goldschmidt for 1/x, newton for square roots; use lsq or minimax",
+        family.name()
+    )]
+    Unsuitable { layer: String, function: &'static str, family: Family },
     #[error("layer `{layer}`: the range {lo}..{hi} is empty or not finite; give two numbers, the smaller one first")]
     Range { layer: String, lo: f64, hi: f64 },
     #[error(
@@ -76,6 +82,7 @@ impl NonlinearError {
             NonlinearError::OddMaxPool { .. } => "nonlinear::odd_max_pool",
             NonlinearError::UnknownTarget { .. } => "nonlinear::unknown_target",
             NonlinearError::Degree { .. } => "nonlinear::degree",
+            NonlinearError::Unsuitable { .. } => "nonlinear::unsuitable",
             NonlinearError::Range { .. } => "nonlinear::range",
             NonlinearError::Domain { .. } => "nonlinear::domain",
             NonlinearError::Undefined { .. } => "nonlinear::undefined",
@@ -95,6 +102,7 @@ impl NonlinearError {
             | NonlinearError::PaddedMaxPool { layer }
             | NonlinearError::OddMaxPool { layer, .. }
             | NonlinearError::Range { layer, .. }
+            | NonlinearError::Unsuitable { layer, .. }
             | NonlinearError::Domain { layer, .. }
             | NonlinearError::Undefined { layer, .. }
             | NonlinearError::Interpret { layer, .. }

@@ -1,55 +1,41 @@
-//! A polynomial for each channel of a layer, and how good it is.
+//! A formula for each group of elements of a layer's input, and how good it is.
 
 use crate::chebyshev::jackson;
-use crate::domain;
+use crate::composite::{self, MORE_PADDING};
+use crate::form::{ChebyshevPolynomial, formulas};
+use crate::formula::Formula;
+use crate::groups::Groups;
+use crate::iteration::{Root, RootStart, goldschmidt};
 use crate::kernel::{smoothed, smoothed_by};
-use crate::minimax::{Target, minimax};
+use crate::minimax::{Target, symmetric};
 use crate::orthogonal::{Orthogonal, Point, chebyshev_coefficients, chebyshev_value};
 use crate::quadrature::{hermite_coefficients, hermite_values, uniform_nodes};
+use crate::ridge::Regression;
 use crate::smoothing::Kernel;
-use crate::statistics::{Bin, Density, Statistics};
+use crate::statistics::Statistics;
+use crate::symmetry::{clean, parity};
+use crate::view::{GroupErrors, OUTSIDE, View};
 use crate::{Choice, Family, Robustness};
 use hec_ir::tensor::Function;
 use hec_poly::Parity;
 use rayon::prelude::*;
 
-/// How many values of the whole tensor's density a channel's own density is mixed with: it guards channels that were
-/// seen a few times only.
-const SHRINKAGE: f64 = 8.0;
-
 /// Nodes that stand for the uniform measure; they average squares of polynomials of degree 31 exactly.
 const UNIFORM_NODES: usize = 64;
-
-/// Where the growth beyond the padded range is measured: a quarter of its width outside.
-const OUTSIDE: f64 = 1.5;
-
-/// By how much a padded range is nearer to a pole, relative to its padding: 1.2 to 2.2 times for the usual ones.
-const NEARER: f64 = 4.0;
 
 /// By how much the share of the uniform measure is raised at a time.
 const SHARE_STEP: f64 = 1.5;
 
-/// Least curvature of a quadratic relative to its slope, over the half width of the range. A quadratic is evaluated as
-/// c(x + b/2c)² + r, which loses log2 of the vertex distance over the half width: at most seven bits with this bound.
-const LEAST_CURVATURE: f64 = 1.0 / 256.0;
+/// A range whose middle is this close to zero, relative to its half width, is made symmetric for a family that looks at
+/// the range alone, where this halves the products.
+const NEARLY_SYMMETRIC: f64 = 0.15;
 
-/// The polynomial of one channel: Chebyshev coefficients in t = (x − mid)/half.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChannelPolynomial {
-    /// Middle of the padded range.
-    pub mid: f64,
-    /// Half its width, positive.
-    pub half: f64,
-    /// `degree + 1` coefficients.
-    pub coefficients: Vec<f64>,
-}
+/// Weighted minimax: by how much less an error counts where nothing was seen than where most was.
+const LEAST_WEIGHT: f64 = 0.05;
 
-impl ChannelPolynomial {
-    /// The value at `x`.
-    pub fn eval(&self, x: f64) -> f64 {
-        chebyshev_value(&self.coefficients, (x - self.mid) / self.half)
-    }
-}
+/// Weighted minimax: bandwidth of the density's estimate, in standard deviations, and points of its table.
+const DENSITY_BANDWIDTH: f64 = 0.3;
+const DENSITY_TABLE: usize = 512;
 
 /// How far a replacement is from its function.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -71,102 +57,101 @@ pub struct Errors {
 pub struct Fit {
     /// How it was made.
     pub choice: Choice,
-    /// One polynomial for each channel.
-    pub channels: Vec<ChannelPolynomial>,
+    /// Which elements share numbers.
+    pub groups: Groups,
+    /// What is computed.
+    pub formula: Formula,
+    /// The padded range of each group.
+    pub ranges: Vec<(f64, f64)>,
     /// How good it is.
     pub errors: Errors,
 }
 
-/// What a channel sees: its density mixed with a little of the whole tensor's, on its padded range.
-struct View<'a> {
-    function: Function,
-    channel: &'a Density,
-    whole: &'a Density,
-    /// Weight of the whole tensor's density.
-    mix: f64,
-    mid: f64,
-    half: f64,
-    /// Where the function is evaluated.
-    reach: (f64, f64),
-}
-
-/// Fit a polynomial for each channel.
+/// Fit a formula with numbers for each group. A family that does not suit the function gives way to least squares.
 pub fn fit(function: Function, statistics: &Statistics, choice: Choice, robustness: Robustness) -> Fit {
+    let choice = choice.suited_to(function);
     let nodes = uniform_nodes(UNIFORM_NODES);
-    let fitted: Vec<(ChannelPolynomial, ChannelErrors)> = statistics
-        .channels
-        .par_iter()
-        .map(|channel| {
-            let view = View::new(function, channel, statistics, robustness.width);
-            let coefficients = match choice.family {
-                Family::Kernel => view.kernel(Kernel::Gaussian, robustness.bandwidth),
-                Family::Epanechnikov => view.kernel(Kernel::Epanechnikov, robustness.bandwidth),
-                Family::Box => view.kernel(Kernel::Box, robustness.bandwidth),
-                Family::Logistic => view.kernel(Kernel::Logistic, robustness.bandwidth),
-                Family::LeastSquares => view.tame_least_squares(choice.degree, robustness, &nodes),
-                Family::Hermite => view.completed(view.hermite(choice.degree)),
-                Family::Chebyshev => view.completed(chebyshev_coefficients(choice.degree, |t| view.value_at(t))),
-                Family::Jackson => view.completed(jackson(choice.degree, &view.kinks(), |t| view.value_at(t))),
-                Family::Minimax => view.completed(view.minimax(choice.degree)),
-            };
-            let polynomial = ChannelPolynomial { mid: view.mid, half: view.half, coefficients };
-            let errors = view.errors(&polynomial, &nodes);
-            (polynomial, errors)
-        })
-        .collect();
-    let errors = summary(fitted.iter().map(|(_, e)| e), statistics.whole.count > 0.0);
-    Fit { choice, channels: fitted.into_iter().map(|(p, _)| p).collect(), errors }
+    let width = robustness.width + if choice.family == Family::Composite { MORE_PADDING } else { 0.0 };
+    let mut views: Vec<View<'_>> =
+        statistics.densities.iter().map(|density| View::new(function, density, statistics, width)).collect();
+    let parity = make_symmetric(&mut views, statistics, choice, parity(function));
+    let ranges: Vec<(f64, f64)> = views.iter().map(View::range).collect();
+    let parts: Vec<Formula> = match choice.family {
+        Family::Composite => composite::formulas(function, &ranges, choice.degree),
+        Family::Goldschmidt => ranges.iter().map(|&range| goldschmidt(range, choice.degree).formula).collect(),
+        Family::Newton => newton(function, &ranges, choice.degree),
+        _ => {
+            let polynomial = |view: &View<'_>| view.polynomial(choice, robustness, parity, &nodes);
+            formulas(views.par_iter().map(polynomial).collect())
+        }
+    };
+    let errors: Vec<GroupErrors> =
+        views.par_iter().zip(&parts).map(|(view, formula)| view.errors(formula, &nodes)).collect();
+    let errors = GroupErrors::summary(&errors, statistics.whole.count > 0.0);
+    let ranges = views.iter().map(|v| (v.mid - v.half, v.mid + v.half)).collect();
+    Fit { choice, groups: statistics.groups.clone(), formula: Formula::together(&parts), ranges, errors }
 }
 
-impl<'a> View<'a> {
-    fn new(function: Function, channel: &'a Density, statistics: &'a Statistics, width: f64) -> Self {
-        let whole = &statistics.whole;
-        let mix = if channel.count > 0.0 { SHRINKAGE / (channel.count + SHRINKAGE) } else { 0.0 };
-        let (mut lo, mut hi) = (channel.lo, channel.hi);
-        if !statistics.given_range {
-            (lo, hi) = (lo + mix * (whole.lo - lo), hi + mix * (whole.hi - hi));
-            (lo, hi) = function.domain().widen((lo, hi), width * (hi - lo), NEARER * width);
-        }
-        let reach = domain::reach(function, (lo, hi));
-        // A constant channel still needs a range to live on.
-        let least = 1e-3 * (whole.hi - whole.lo).max(1e-3 * (1.0 + lo.abs().max(hi.abs())));
-        View { function, channel, whole, mix, mid: 0.5 * (lo + hi), half: (0.5 * (hi - lo)).max(least), reach }
+/// Put ranges around zero where that is exact, or nearly so and the family looks at the range alone; gives the parity
+/// that the polynomials have then.
+fn make_symmetric(views: &mut [View<'_>], statistics: &Statistics, choice: Choice, parity: Parity) -> Parity {
+    let on_range = matches!(choice.family, Family::Minimax | Family::Chebyshev | Family::Jackson);
+    let seen_so = statistics.mirrored || statistics.whole.count <= 0.0;
+    let within = match (on_range && !statistics.given_range, on_range || seen_so) {
+        (true, _) => NEARLY_SYMMETRIC,
+        (_, true) => 1e-9,
+        _ => return Parity::General,
+    };
+    if parity == Parity::General || choice.degree < 3 || views.iter().any(|v| v.mid.abs() > within * v.half) {
+        return Parity::General;
     }
+    for view in views {
+        (view.mid, view.half) = (0.0, view.half + view.mid.abs());
+    }
+    parity
+}
 
-    /// The mixed density on the padded range, as points with masses of sum about 1.
-    fn density(&self, nodes: &[(f64, f64)]) -> Vec<Point> {
-        if self.channel.count <= 0.0 {
-            return self.uniform(1.0, nodes);
-        }
-        let part = |density: &Density, share: f64| {
-            let scale = share / density.count;
-            let point = move |b: &Bin| Point { t: (b.x - self.mid) / self.half, weight: b.count * scale, y: b.y };
-            density.bins.iter().map(point).filter(|p| p.t.abs() <= 1.0).collect::<Vec<_>>()
+/// 1/√x or √x in each range, with a start for the widest one.
+fn newton(function: Function, ranges: &[(f64, f64)], steps: usize) -> Vec<Formula> {
+    let root = match function {
+        Function::Pow { exponent } if exponent < 0.0 => Root::Inverse,
+        _ => Root::Plain,
+    };
+    let degree = ranges.iter().map(|&range| RootStart::sensible(range).degree()).max().unwrap_or(1);
+    ranges.par_iter().map(|&range| RootStart::new(range, degree).newton(steps, root).formula).collect()
+}
+
+impl View<'_> {
+    /// The polynomial of a family that is one, with a coefficient of parity's terms only.
+    fn polynomial(
+        &self,
+        choice: Choice,
+        robustness: Robustness,
+        parity: Parity,
+        nodes: &[(f64, f64)],
+    ) -> ChebyshevPolynomial {
+        let (degree, bandwidth) = (choice.degree, robustness.bandwidth);
+        let smooth = |kernel: Kernel| match degree {
+            2 => self.kernel(kernel, bandwidth),
+            _ => self.smoothed_least_squares(kernel, degree, robustness, nodes),
         };
-        let mut points = part(self.channel, 1.0 - self.mix);
-        if self.mix > 1e-3 {
-            points.extend(part(self.whole, self.mix));
-        }
-        points
-    }
-
-    fn uniform(&self, share: f64, nodes: &[(f64, f64)]) -> Vec<Point> {
-        nodes.iter().map(|&(t, w)| Point { t, weight: share * w, y: self.value_at(t) }).collect()
-    }
-
-    /// The function, taken as constant beyond where it is evaluated.
-    fn value(&self, x: f64) -> f64 {
-        self.function.eval(x.max(self.reach.0).min(self.reach.1))
-    }
-
-    fn value_at(&self, t: f64) -> f64 {
-        self.value(self.mid + self.half * t)
-    }
-
-    /// Where the function is not smooth, in t.
-    fn kinks(&self) -> Vec<f64> {
-        let ends = [self.reach.0, self.reach.1].into_iter().filter(|x| x.is_finite());
-        self.function.kinks().into_iter().chain(ends).map(|x| (x - self.mid) / self.half).collect()
+        let mut coefficients = match choice.family {
+            Family::Kernel => smooth(Kernel::Gaussian),
+            Family::Epanechnikov => smooth(Kernel::Epanechnikov),
+            Family::Box => smooth(Kernel::Box),
+            Family::Logistic => smooth(Kernel::Logistic),
+            Family::Ridge => self.ridge(degree, robustness, nodes),
+            Family::Hermite => self.completed(self.hermite(degree)),
+            Family::Chebyshev => self.completed(chebyshev_coefficients(degree, |t| self.value_at(t))),
+            Family::Jackson => self.completed(jackson(degree, &self.kinks(), |t| self.value_at(t))),
+            Family::Minimax => self.completed(self.minimax(degree, parity, &|_| 1.0)),
+            Family::WeightedMinimax => self.completed(self.weighted_minimax(degree, parity, nodes)),
+            Family::LeastSquares | Family::Composite | Family::Goldschmidt | Family::Newton => {
+                self.tame(self.density(nodes), self.uniform(nodes), degree, robustness)
+            }
+        };
+        clean(&mut coefficients, parity);
+        ChebyshevPolynomial { mid: self.mid, half: self.half, coefficients }
     }
 
     /// A quadratic with enough curvature; other polynomials as they are.
@@ -180,16 +165,7 @@ impl<'a> View<'a> {
         coefficients
     }
 
-    /// Mean and standard deviation of the mixed density.
-    fn moments(&self) -> (f64, f64) {
-        let (channel, whole, mix) = (self.channel, self.whole, self.mix);
-        let mean = channel.mean + mix * (whole.mean - channel.mean);
-        let second = |d: &Density| d.std * d.std + (d.mean - mean) * (d.mean - mean);
-        let variance = (1.0 - mix) * second(channel) + mix * second(whole);
-        (mean, libm::sqrt(variance).max(0.02 * self.half))
-    }
-
-    /// The projection under the normal density of the channel's moments.
+    /// The projection under the normal density of the group's moments.
     fn hermite(&self, degree: usize) -> Vec<f64> {
         let (mean, std) = self.moments();
         let kinks: Vec<f64> = self.kinks().iter().map(|t| self.mid + self.half * t).collect();
@@ -200,26 +176,32 @@ impl<'a> View<'a> {
         })
     }
 
-    fn minimax(&self, degree: usize) -> Vec<f64> {
+    fn minimax(&self, degree: usize, parity: Parity, weight: &(dyn Fn(f64) -> f64 + Sync)) -> Vec<f64> {
         let value = |t: f64| self.value_at(t);
-        let target = Target { value: &value, weight: &|_| 1.0, interval: (-1.0, 1.0), kinks: &self.kinks() };
-        minimax(&target, degree, Parity::General).coefficients
+        let target = Target { value: &value, weight, interval: (-1.0, 1.0), kinks: &self.kinks() };
+        symmetric(&target, degree, parity).coefficients
     }
 
-    /// The size of the function's values, below which a curvature does not matter.
-    fn value_scale(&self) -> f64 {
-        let at = |x: f64| self.value(x).abs();
-        at(self.whole.lo).max(at(self.whole.hi)).max(1e-3 * self.half)
+    /// Minimax in which an error counts by the root of the density, so that its square counts as in least squares.
+    fn weighted_minimax(&self, degree: usize, parity: Parity, nodes: &[(f64, f64)]) -> Vec<f64> {
+        let points = self.density(nodes);
+        let bandwidth = (DENSITY_BANDWIDTH * self.moments().1 / self.half).max(1e-2);
+        let place = |i: usize| 2.0 * i as f64 / DENSITY_TABLE as f64 - 1.0;
+        let bump = |d: f64| libm::exp(-0.5 * d * d / (bandwidth * bandwidth));
+        let density = |t: f64| points.iter().map(|p| p.weight * bump(t - p.t)).sum::<f64>();
+        let table: Vec<f64> = (0..=DENSITY_TABLE).map(|i| density(place(i))).collect();
+        let most = table.iter().copied().fold(0.0, f64::max).max(1e-300);
+        let table: Vec<f64> = table.into_iter().map(|d| libm::sqrt(d / most).max(LEAST_WEIGHT)).collect();
+        let weight = |t: f64| {
+            let at = 0.5 * (t + 1.0) * DENSITY_TABLE as f64;
+            let left = (at.max(0.0) as usize).min(DENSITY_TABLE - 1);
+            table[left] + (at - left as f64) * (table[left + 1] - table[left])
+        };
+        self.minimax(degree, parity, &weight)
     }
 
-    /// A curvature (coefficient of t²) that is large enough to complete the square.
-    fn curvature(&self, curvature: f64, slope: f64) -> f64 {
-        let least = LEAST_CURVATURE * slope.abs().max(LEAST_CURVATURE * self.value_scale());
-        if curvature.abs() < least { least.copysign(curvature) } else { curvature }
-    }
-
-    /// Smoothing with a bandwidth in standard deviations, then projection under the normal density of the channel's
-    /// moments.
+    /// Smoothing with a bandwidth in standard deviations, then projection on degree 2 under the normal density of the
+    /// group's moments.
     fn kernel(&self, kernel: Kernel, bandwidth: f64) -> Vec<f64> {
         let (mean, std) = self.moments();
         let everywhere = self.reach == (f64::NEG_INFINITY, f64::INFINITY);
@@ -237,16 +219,46 @@ impl<'a> View<'a> {
         chebyshev_coefficients(2, value)
     }
 
+    /// Smoothing with a bandwidth in standard deviations, then least squares.
+    fn smoothed_least_squares(
+        &self,
+        kernel: Kernel,
+        degree: usize,
+        robustness: Robustness,
+        nodes: &[(f64, f64)],
+    ) -> Vec<f64> {
+        let bandwidth = robustness.bandwidth * self.moments().1 / self.half;
+        let kinks = self.kinks();
+        let smoothed = |mut points: Vec<Point>| {
+            points.iter_mut().for_each(|p| p.y = kernel.average(bandwidth, &kinks, p.t, |t| self.value_at(t)));
+            points
+        };
+        self.tame(smoothed(self.density(nodes)), smoothed(self.uniform(nodes)), degree, robustness)
+    }
+
+    /// Kernel ridge regression of the targets, then least squares; beyond what was seen the function is the target.
+    fn ridge(&self, degree: usize, robustness: Robustness, nodes: &[(f64, f64)]) -> Vec<f64> {
+        let (density, uniform) = (self.density(nodes), self.uniform(nodes));
+        let Some(regression) = Regression::fit(&density) else {
+            return self.tame(density, uniform, degree, robustness);
+        };
+        let curve = |mut points: Vec<Point>| {
+            points.iter_mut().for_each(|p| p.y = regression.eval(p.t).unwrap_or(p.y));
+            points
+        };
+        self.tame(curve(density), curve(uniform), degree, robustness)
+    }
+
     /// Least squares with the smallest share of the uniform measure that keeps the growth outside in bounds.
-    fn tame_least_squares(&self, degree: usize, robustness: Robustness, nodes: &[(f64, f64)]) -> Vec<f64> {
+    fn tame(&self, density: Vec<Point>, uniform: Vec<Point>, degree: usize, robustness: Robustness) -> Vec<f64> {
         let growth = |coefficients: &[f64]| {
             let at = |t: f64| (chebyshev_value(coefficients, t) - self.value_at(t)).abs();
             at(-OUTSIDE).max(at(OUTSIDE))
         };
-        let most = robustness.growth * growth(&self.least_squares(degree, 1.0, nodes));
+        let most = robustness.growth * growth(&self.least_squares(&density, &uniform, degree, 1.0));
         let mut share = robustness.share;
         loop {
-            let coefficients = self.least_squares(degree, share, nodes);
+            let coefficients = self.least_squares(&density, &uniform, degree, share);
             if share >= 1.0 || growth(&coefficients) <= most {
                 return coefficients;
             }
@@ -254,12 +266,12 @@ impl<'a> View<'a> {
         }
     }
 
-    fn least_squares(&self, degree: usize, share: f64, nodes: &[(f64, f64)]) -> Vec<f64> {
-        let mut points = self.density(nodes);
-        for point in &mut points {
-            point.weight *= 1.0 - share;
-        }
-        points.extend(self.uniform(share, nodes));
+    /// Least squares under the density, with a share of the uniform measure.
+    fn least_squares(&self, density: &[Point], uniform: &[Point], degree: usize, share: f64) -> Vec<f64> {
+        let part = |points: &[Point], share: f64| {
+            points.iter().map(|p| Point { weight: share * p.weight, ..*p }).collect::<Vec<_>>()
+        };
+        let points = [part(density, 1.0 - share), part(uniform, share)].concat();
         let mut fit = Orthogonal::fit(&points, degree);
         if degree == 2
             && let [_, slope, square] = fit.coefficients.as_mut_slice()
@@ -267,68 +279,6 @@ impl<'a> View<'a> {
             *square = self.curvature(*square, *slope);
         }
         fit.to_chebyshev(degree)
-    }
-
-    fn errors(&self, polynomial: &ChannelPolynomial, nodes: &[(f64, f64)]) -> ChannelErrors {
-        let error = |t: f64| {
-            let x = self.mid + self.half * t;
-            (polynomial.eval(x) - self.value(x)).abs()
-        };
-        let mut sums = ChannelErrors { growth: error(-OUTSIDE).max(error(OUTSIDE)), ..ChannelErrors::default() };
-        for point in self.density(nodes) {
-            let value = self.value_at(point.t);
-            sums.weight += point.weight;
-            sums.square += point.weight * error(point.t) * error(point.t);
-            sums.value_square += point.weight * value * value;
-            sums.max = sums.max.max(error(point.t));
-        }
-        sums.max = nodes.iter().map(|&(t, _)| t).chain([-1.0, 1.0]).fold(sums.max, |max, t| max.max(error(t)));
-        sums.outside = self.outside();
-        sums
-    }
-
-    /// Probability of a value outside the padded range: the fitted tails, or the share seen where the range cuts them.
-    fn outside(&self) -> f64 {
-        let (channel, lo, hi) = (self.channel, self.mid - self.half, self.mid + self.half);
-        let share = |beyond: &dyn Fn(f64) -> bool| {
-            channel.bins.iter().filter(|b| beyond(b.x)).map(|b| b.count).sum::<f64>() / channel.count.max(1.0)
-        };
-        let above = channel.upper.exceedance(hi).unwrap_or_else(|| share(&|x| x > hi));
-        let below = channel.lower.exceedance(-lo).unwrap_or_else(|| share(&|x| x < lo));
-        (above + below).min(1.0)
-    }
-}
-
-/// Sums over one channel's density.
-#[derive(Clone, Copy, Debug, Default)]
-struct ChannelErrors {
-    weight: f64,
-    square: f64,
-    value_square: f64,
-    max: f64,
-    growth: f64,
-    outside: f64,
-}
-
-fn summary<'a>(channels: impl Iterator<Item = &'a ChannelErrors>, calibrated: bool) -> Errors {
-    let mut sums = ChannelErrors::default();
-    let mut count = 0.0;
-    for c in channels {
-        count += 1.0;
-        sums.weight += c.weight;
-        sums.square += c.square;
-        sums.value_square += c.value_square;
-        sums.max = sums.max.max(c.max);
-        sums.growth = sums.growth.max(c.growth);
-        sums.outside += c.outside;
-    }
-    let ratio = |a: f64, b: f64| if b > 0.0 { libm::sqrt(a / b) } else { 0.0 };
-    Errors {
-        rms: ratio(sums.square, sums.weight),
-        relative: ratio(sums.square, sums.value_square),
-        max: sums.max,
-        growth: sums.growth,
-        outside: calibrated.then(|| sums.outside / f64::max(count, 1.0)),
     }
 }
 
@@ -358,7 +308,7 @@ mod tests {
     fn statistics(function: Function, data: Vec<f64>, channels: usize) -> Statistics {
         let target: Vec<f32> = data.iter().map(|&x| function.eval(x) as f32).collect();
         let x = Tensor::new(Shape::new([1, channels, 1, data.len() / channels]), data).unwrap();
-        Statistics::measure(&x.shape, &[Observed { input: &x, target: &target }], false)
+        Statistics::measure(&x.shape, Groups::channels(&x.shape), &[Observed { input: &x, target: &target }], false)
     }
 
     /// Coefficient of determination on `data`.
@@ -384,7 +334,7 @@ mod tests {
             let seen = statistics(Function::Relu, train, 1);
             let found = |choice, robustness| {
                 let fit = fit(Function::Relu, &seen, choice, robustness);
-                r_squared(|x| fit.channels[0].eval(x), &test)
+                r_squared(|x| fit.formula.eval(0, x), &test)
             };
             let surrogates = [
                 r_squared(|x| x * x, &test),
@@ -455,9 +405,13 @@ mod tests {
             let fit = fit(function, seen, choice, robustness);
             let what = format!("{function:?} {choice} {how}: {fit:?}");
             assert!(fit.errors.max.is_finite() && fit.errors.growth.is_finite(), "{what}");
-            for channel in &fit.channels {
-                assert!(channel.half > 0.0 && channel.coefficients.iter().all(|c| c.is_finite()), "{what}");
-                if let [_, slope, square] = channel.coefficients[..] {
+            for (group, &(lo, hi)) in fit.ranges.iter().enumerate() {
+                let (mid, half) = (0.5 * (lo + hi), 0.5 * (hi - lo));
+                let at = |t: f64| fit.formula.eval(group, mid + half * t);
+                let values = [-1.0, 0.0, 0.5, 1.0].map(at);
+                assert!(half > 0.0 && values.iter().all(|v| v.is_finite()), "{what}");
+                if choice.degree == 2 {
+                    let (slope, square) = (0.5 * (at(1.0) - at(-1.0)), 0.5 * (at(1.0) + at(-1.0)) - at(0.0));
                     assert!(square != 0.0 && (slope / square).abs() < 1e4, "{what}");
                 }
             }
@@ -466,11 +420,11 @@ mod tests {
 
     #[test]
     fn a_range_alone_is_fitted_uniformly() {
-        let seen = Statistics::of_range(-2.0, 2.0);
+        let seen = Statistics::of_range(4, -2.0, 2.0);
         let fit = fit(Function::Relu, &seen, Choice::least_squares(2), ROBUSTNESS[1]);
         // (3/32)R + x/2 + (15/32)x²/R
         for x in [-2.0, -0.5, 0.0, 1.5] {
-            assert!((fit.channels[0].eval(x) - (3.0 / 16.0 + x / 2.0 + 15.0 / 64.0 * x * x)).abs() < 1e-3);
+            assert!((fit.formula.eval(0, x) - (3.0 / 16.0 + x / 2.0 + 15.0 / 64.0 * x * x)).abs() < 1e-3);
         }
         assert_eq!(fit.errors.outside, None);
     }

@@ -30,7 +30,6 @@ enum Step {
     Shift(Term, Numbers),
     /// A polynomial, constant term first.
     Polynomial(Term, Basis, Numbers),
-    Negate(Term),
     Square(Term),
     Add(Term, Term),
     Sub(Term, Term),
@@ -54,24 +53,32 @@ impl Formula {
         Formula::default()
     }
 
+    /// One formula for several groups, from one for each of them. All have the same steps, each with one list of numbers;
+    /// numbers that are the same for all groups stay one list.
+    pub fn together(parts: &[Formula]) -> Formula {
+        let mut whole = parts.first().cloned().unwrap_or_default();
+        for (i, step) in whole.steps.iter_mut().enumerate() {
+            if let Some(n) = step.numbers_mut() {
+                let lists: Numbers = parts.iter().filter_map(|p| p.steps[i].numbers()).flatten().cloned().collect();
+                *n = if lists.iter().all(|l| *l == lists[0]) { lists[..1].to_vec() } else { lists };
+            }
+        }
+        whole
+    }
+
     fn push(&mut self, step: Step) -> Term {
         self.steps.push(step);
         Term(self.steps.len())
     }
 
-    /// x·n; x itself if all numbers are 1.
+    /// x·n
     pub fn scale(&mut self, x: Term, n: Numbers) -> Term {
-        let all = |value: f64| n.iter().flatten().all(|&s| s == value);
-        match (all(1.0), all(-1.0)) {
-            (true, _) => x,
-            (_, true) => self.push(Step::Negate(x)),
-            _ => self.push(Step::Scale(x, n)),
-        }
+        self.push(Step::Scale(x, n))
     }
 
-    /// x + n; x itself if all numbers are 0.
+    /// x + n
     pub fn shift(&mut self, x: Term, n: Numbers) -> Term {
-        if n.iter().flatten().all(|&s| s == 0.0) { x } else { self.push(Step::Shift(x, n)) }
+        self.push(Step::Shift(x, n))
     }
 
     /// p(x), coefficients from the constant term on; all lists have the same length.
@@ -114,7 +121,6 @@ impl Formula {
                 Step::Scale(x, n) => at(x) * of_group(n, group)[0],
                 Step::Shift(x, n) => at(x) + of_group(n, group)[0],
                 Step::Polynomial(x, basis, n) => hec_poly::evaluate(*basis, of_group(n, group), at(x)),
-                Step::Negate(x) => -at(x),
                 Step::Square(x) => at(x) * at(x),
                 Step::Add(x, y) => at(x) + at(y),
                 Step::Sub(x, y) => at(x) - at(y),
@@ -135,9 +141,9 @@ impl Formula {
             let product = |x: (u32, bool), y: (u32, bool)| (x.0.max(y.0) + 1, false);
             let sum = |x: (u32, bool), y: (u32, bool)| (x.0.max(y.0), x.1 && y.1);
             let value = match step {
-                Step::Scale(x, _) if at(x).1 || i + 1 == self.steps.len() => at(x),
+                Step::Scale(x, n) if at(x).1 || i + 1 == self.steps.len() || all(n, 1.0) || all(n, -1.0) => at(x),
                 Step::Scale(x, _) => (at(x).0 + 1, false),
-                Step::Shift(x, _) | Step::Negate(x) => at(x),
+                Step::Shift(x, _) => at(x),
                 // A quadratic is completed to a square.
                 Step::Polynomial(x, _, n) if at(x).1 && degree(n) == 2 => (1, false),
                 Step::Polynomial(x, basis, n) => (at(x).0 + tree(*basis, n).depth(), false),
@@ -207,6 +213,15 @@ impl Formula {
         for step in &self.steps {
             let at = |term: &Term| values[term.0];
             let (op, args) = match step {
+                Step::Scale(x, n) if all(n, 1.0) => {
+                    values.push(at(x));
+                    continue;
+                }
+                Step::Shift(x, n) if all(n, 0.0) => {
+                    values.push(at(x));
+                    continue;
+                }
+                Step::Scale(x, n) if all(n, -1.0) => (Op::Negate, vec![at(x)]),
                 Step::Scale(x, n) => {
                     let factor = number(graph, groups, origin, "scale", n);
                     (Op::Linear(vec![LinearStep::Scale { factor }]), vec![at(x)])
@@ -216,7 +231,6 @@ impl Formula {
                     let coefficients = constant(graph, origin, "polynomial", groups.constant(n));
                     (Op::Polynomial { basis: *basis, coefficients }, vec![at(x)])
                 }
-                Step::Negate(x) => (Op::Negate, vec![at(x)]),
                 Step::Square(x) => (Op::Square, vec![at(x)]),
                 Step::Add(x, y) => (Op::Add, vec![at(x), at(y)]),
                 Step::Sub(x, y) => (Op::Sub, vec![at(x), at(y)]),
@@ -231,11 +245,30 @@ impl Formula {
 impl Step {
     fn arguments(&self) -> Vec<Term> {
         match *self {
-            Step::Scale(x, _) | Step::Shift(x, _) | Step::Polynomial(x, _, _) | Step::Negate(x) => vec![x],
+            Step::Scale(x, _) | Step::Shift(x, _) | Step::Polynomial(x, _, _) => vec![x],
             Step::Square(x) => vec![x, x],
             Step::Add(x, y) | Step::Sub(x, y) | Step::Mul(x, y) => vec![x, y],
         }
     }
+
+    fn numbers(&self) -> Option<&Numbers> {
+        match self {
+            Step::Scale(_, n) | Step::Shift(_, n) | Step::Polynomial(_, _, n) => Some(n),
+            _ => None,
+        }
+    }
+
+    fn numbers_mut(&mut self) -> Option<&mut Numbers> {
+        match self {
+            Step::Scale(_, n) | Step::Shift(_, n) | Step::Polynomial(_, _, n) => Some(n),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a step's numbers are all this one.
+fn all(numbers: &Numbers, value: f64) -> bool {
+    numbers.iter().flatten().all(|&n| n == value)
 }
 
 fn of_group(numbers: &Numbers, group: usize) -> &[f64] {

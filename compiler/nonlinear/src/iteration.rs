@@ -171,10 +171,14 @@ impl RootStart {
         RootStart { range: (lo, hi), best: minimax(&target, degree, Parity::General) }
     }
 
+    /// Its degree.
+    pub fn degree(&self) -> usize {
+        self.best.coefficients.len() - 1
+    }
+
     /// The start of least degree from which a step more than halves the error, or that of degree 7.
     pub fn sensible(range: (f64, f64)) -> Self {
-        let starts = [1, 3].map(|degree| RootStart::new(range, degree));
-        let close = starts.into_iter().find(|s| s.best.error < 0.5);
+        let close = [1, 3].into_iter().map(|d| RootStart::new(range, d)).find(|s| s.best.error < 0.5);
         close.unwrap_or_else(|| RootStart::new(range, 7))
     }
 
@@ -209,7 +213,7 @@ impl RootStart {
         if root == Root::Plain && steps == 0 {
             formula.mul(v, w);
         }
-        Iteration { formula, start: self.best.coefficients.len() - 1, steps, error }
+        Iteration { formula, start: self.degree(), steps, error }
     }
 }
 

@@ -1,16 +1,12 @@
 //! Maxima over windows by max(a, b) = (a+b)/2 + |a−b|/2.
 
 use crate::build::Builder;
-use crate::emit::emit;
+use crate::fit::fit;
 use crate::report::{Replacement, note};
 use crate::{Choice, NonlinearError, Robustness, Statistics};
 use hec_ir::Origin;
 use hec_ir::tensor::{Function, LinearStep, Op, ShapeError, ValueId, Window};
 use hec_params::Depth;
-use hec_poly::Parity;
-
-/// |x|
-const ABSOLUTE: Function = Function::LeakyRelu { alpha: -1.0 };
 
 /// One layer's replacement: what its maxima share.
 pub struct MaxPool<'a> {
@@ -26,7 +22,7 @@ pub struct MaxPool<'a> {
 
 /// The largest even degree of the same depth, for functions that are even.
 pub fn even(choice: Choice) -> Choice {
-    Choice { degree: (choice.degree & !1).max(2), ..choice }
+    if choice.is_odd_polynomial() { Choice { degree: (choice.degree & !1).max(2), ..choice } } else { choice }
 }
 
 impl MaxPool<'_> {
@@ -56,8 +52,10 @@ impl MaxPool<'_> {
 
     /// A window of one element is its own maximum.
     fn nothing(&self) -> Replacement {
-        let fit = crate::Fit { choice: self.choice, channels: Vec::new(), errors: crate::Errors::default() };
-        Replacement { range: (0.0, 0.0), ..Replacement::of(self.origin.layer(), "max_pool", &fit, Parity::Even) }
+        let fit = fit(Function::Abs, &Statistics::of_range(4, -1.0, 1.0), Choice::KERNEL, self.robustness);
+        let (choice, range) = (self.choice, (0.0, 0.0));
+        let report = Replacement::of(self.origin.layer(), "max_pool", &fit);
+        Replacement { choice, range, channels: 0, products: 0, rms: 0.0, max: 0.0, growth: 0.0, ..report }
     }
 
     /// A tournament along one axis.
@@ -131,18 +129,15 @@ impl MaxPool<'_> {
         let statistics = match (builder.statistics(layer, difference, None, &keep)?, self.range) {
             (Some(seen), Some((lo, hi))) => seen.with_range(lo - hi, hi - lo),
             (Some(seen), None) => seen,
-            (None, Some((lo, hi))) => Statistics::of_range(lo - hi, hi - lo),
+            (None, Some((lo, hi))) => Statistics::of_range(4, lo - hi, hi - lo),
             (None, None) => return Err(NonlinearError::NoData { layer: layer.to_owned(), function: "max_pool" }),
         };
-        let mut fitted = builder.fit(ABSOLUTE, &statistics, self.choice, self.robustness, (difference, None));
-        for channel in &mut fitted.channels {
-            // The density is symmetric, so these are rounding errors.
-            channel.mid = 0.0;
-            channel.coefficients.iter_mut().skip(1).step_by(2).for_each(|c| *c = 0.0);
-        }
+        let fitted = builder.fit(Function::Abs, &statistics, self.choice, self.robustness, (difference, None));
         builder.note_relative_error(fitted.errors.relative);
-        let origin = self.origin.clone().with_note(note(self.choice, fitted.errors.rms));
-        let half_distance = emit(&mut builder.graph, difference, &fitted, 0.5, &origin).map_err(|e| self.shape(e))?;
+        let origin = self.origin.clone().with_note(note(fitted.choice, fitted.errors.rms));
+        let half = fitted.formula.clone().times(0.5);
+        let half_distance =
+            half.emit(&mut builder.graph, difference, &fitted.groups, &origin).map_err(|e| self.shape(e))?;
         let sum = plain(Op::Add, [a, b], builder)?;
         let one_half = builder.graph.constants.add(
             &format!("{layer}.half"),
@@ -151,7 +146,7 @@ impl MaxPool<'_> {
         let scale = Op::Linear(vec![LinearStep::Scale { factor: one_half }]);
         let half_sum = builder.graph.push(scale, [sum], self.origin.clone()).map_err(|e| self.shape(e))?;
         let maximum = builder.graph.push(Op::Add, [half_sum, half_distance], origin).map_err(|e| self.shape(e))?;
-        Ok((maximum, Replacement::of(layer, "max_pool", &fitted, Parity::Even)))
+        Ok((maximum, Replacement::of(layer, "max_pool", &fitted)))
     }
 
     fn shape(&self, reason: ShapeError) -> NonlinearError {

@@ -58,6 +58,25 @@ pub fn minimax(target: &Target<'_>, degree: usize, parity: Parity) -> Minimax {
     other.into_iter().fold(best, |best, other| if other.error < best.error { other } else { best })
 }
 
+/// The best polynomial on [−1, 1] for a function of that parity: odd but for a constant, or even but for a linear term.
+/// These need only one side of zero, half the terms, and half the products when they are evaluated.
+pub fn symmetric(target: &Target<'_>, degree: usize, parity: Parity) -> Minimax {
+    let (left, right) = ((target.value)(-1.0), (target.value)(1.0));
+    // An odd error vanishes at zero, so that no extremum is near it.
+    let (index, free, start) = match parity {
+        Parity::General => return minimax(target, degree, parity),
+        Parity::Odd => (0, 0.5 * (left + right), 0.1 / (degree as f64 + 1.0)),
+        Parity::Even => (1, 0.5 * (right - left), 0.0),
+    };
+    let rest = |t: f64| (target.value)(t) - if index == 0 { free } else { free * t };
+    let half = Target { value: &rest, interval: (start, 1.0), ..*target };
+    let mut best = minimax(&half, degree, parity);
+    if let Some(coefficient) = best.coefficients.get_mut(index) {
+        *coefficient += free;
+    }
+    best
+}
+
 /// The best polynomial met from a reference that stops short of the interval's end, and whether it is the best of all.
 fn exchange(target: &Target<'_>, terms: &[usize], degree: usize, grid: &[f64], short: f64) -> (Minimax, bool) {
     let count = terms.len() + 1;
@@ -235,6 +254,30 @@ mod tests {
         let even = minimax(&Target { value: &root, weight: &one, interval: (0.0, 1.0), kinks: &[] }, 6, Parity::Even);
         assert!(even.coefficients.iter().skip(1).step_by(2).all(|&c| c == 0.0));
         assert!(odd.error < 0.25 && even.error < 0.2, "{odd:?} {even:?}");
+    }
+
+    #[test]
+    fn symmetric_functions_have_the_best_polynomial_of_their_parity() {
+        let functions: [(&(dyn Fn(f64) -> f64 + Sync), Parity, &[f64]); 4] = [
+            (&|t| libm::tanh(3.0 * t), Parity::Odd, &[]),
+            (&|t| 1.0 / (1.0 + libm::exp(-4.0 * t)), Parity::Odd, &[]),
+            (&|t| t.max(0.0), Parity::Even, &[0.0]),
+            (&|t| 0.5 * t * libm::erfc(-3.0 * t), Parity::Even, &[]),
+        ];
+        for (value, parity, kinks) in functions {
+            for degree in [3, 6, 7] {
+                let target = Target { value, weight: &|_| 1.0, interval: (-1.0, 1.0), kinks };
+                let (found, best) = (symmetric(&target, degree, parity), plain(value, kinks, degree));
+                let error = |i: i32| {
+                    let t = f64::from(i) / 1000.0;
+                    (hec_poly::evaluate(Basis::Chebyshev, &found.coefficients, t) - value(t)).abs()
+                };
+                let largest = (-1000..=1000).map(error).fold(0.0, f64::max);
+                let what = format!("{parity:?} degree {degree}: {largest}, {} and {}", found.error, best.error);
+                assert!(largest < 1.002 * best.error + 1e-12 && largest > 0.99 * best.error, "{what}");
+                assert_eq!(Parity::of(&found.coefficients), parity, "{what}");
+            }
+        }
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! What the user asked for one layer or one kind of function.
 
+use crate::composite;
+use crate::iteration::MOST_STEPS;
+use hec_ir::tensor::Function;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// How a polynomial is fitted.
+/// How a replacement is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
-    /// Projection of the Gaussian-smoothed function on degree 2 under a normal density (closed form).
+    /// The Gaussian-smoothed function: its projection under a normal density for degree 2 (closed form), else its
+    /// least-squares polynomial.
     Kernel,
     /// The same with the kernel ¾(1 − u²).
     Epanechnikov,
@@ -16,6 +20,8 @@ pub enum Family {
     Box,
     /// The same with the logistic density as kernel.
     Logistic,
+    /// Least squares for the curve that kernel ridge regression draws through the targets.
+    Ridge,
     /// Projection under a normal density.
     Hermite,
     /// Least squares under the calibrated density with a little uniform measure on the padded range.
@@ -26,20 +32,33 @@ pub enum Family {
     Jackson,
     /// The least maximum of the error on the padded range (Remez).
     Minimax,
+    /// The same where an error counts by the root of the calibrated density.
+    WeightedMinimax,
+    /// Composite minimax signs, for functions of straight pieces.
+    Composite,
+    /// Goldschmidt's iteration, for 1/x.
+    Goldschmidt,
+    /// Newton's iteration, for 1/√x and √x.
+    Newton,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Family; 9] = [
+    pub const ALL: [Family; 14] = [
         Family::Kernel,
         Family::Epanechnikov,
         Family::Box,
         Family::Logistic,
+        Family::Ridge,
         Family::Hermite,
         Family::LeastSquares,
         Family::Chebyshev,
         Family::Jackson,
         Family::Minimax,
+        Family::WeightedMinimax,
+        Family::Composite,
+        Family::Goldschmidt,
+        Family::Newton,
     ];
 
     /// Its name on the command line.
@@ -49,24 +68,57 @@ impl Family {
             Family::Epanechnikov => "epanechnikov",
             Family::Box => "box",
             Family::Logistic => "logistic",
+            Family::Ridge => "ridge",
             Family::Hermite => "hermite",
             Family::LeastSquares => "lsq",
             Family::Chebyshev => "chebyshev",
             Family::Jackson => "jackson",
             Family::Minimax => "minimax",
+            Family::WeightedMinimax => "wminimax",
+            Family::Composite => "composite",
+            Family::Goldschmidt => "goldschmidt",
+            Family::Newton => "newton",
         }
     }
 
     /// Its name in reports.
     pub fn label(self) -> &'static str {
-        if self == Family::LeastSquares { "least squares" } else { self.name() }
+        match self {
+            Family::LeastSquares => "least squares",
+            Family::WeightedMinimax => "weighted minimax",
+            _ => self.name(),
+        }
     }
 
-    /// Degrees that it has.
+    /// What its number counts.
+    pub fn counts(self) -> &'static str {
+        match self {
+            Family::Composite => "number of bits",
+            Family::Goldschmidt | Family::Newton => "number of steps",
+            _ => "degree",
+        }
+    }
+
+    /// Numbers that it takes: degrees, or what it counts.
     pub fn degrees(self) -> RangeInclusive<usize> {
         match self {
-            Family::Kernel | Family::Epanechnikov | Family::Box | Family::Logistic => 2..=2,
+            Family::Composite => composite::BITS,
+            Family::Goldschmidt => 1..=MOST_STEPS,
+            Family::Newton => 0..=MOST_STEPS / 2,
             _ => 1..=MAX_DEGREE,
+        }
+    }
+
+    /// Whether it can stand for a function.
+    pub fn suits(self, function: Function) -> bool {
+        match (self, function) {
+            (Family::Composite, _) => composite::is_piecewise_linear(function),
+            (Family::Goldschmidt, Function::Reciprocal) => true,
+            (Family::Goldschmidt, Function::Pow { exponent }) => exponent == -1.0,
+            (Family::Newton, Function::Sqrt) => true,
+            (Family::Newton, Function::Pow { exponent }) => exponent.abs() == 0.5,
+            (Family::Goldschmidt | Family::Newton, _) => false,
+            _ => true,
         }
     }
 }
@@ -74,12 +126,12 @@ impl Family {
 /// Largest degree of a fit.
 pub const MAX_DEGREE: usize = 31;
 
-/// A family and a degree.
+/// A family and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Choice {
     /// The family.
     pub family: Family,
-    /// The degree.
+    /// The degree; of `composite` the bits of precision, of iterations the steps.
     pub degree: usize,
 }
 
@@ -90,6 +142,16 @@ impl Choice {
     /// Least squares of a degree.
     pub const fn least_squares(degree: usize) -> Self {
         Choice { family: Family::LeastSquares, degree }
+    }
+
+    /// This one if its family suits the function, else least squares of the largest degree.
+    pub fn suited_to(self, function: Function) -> Self {
+        if self.family.suits(function) { self } else { Choice::least_squares(MAX_DEGREE) }
+    }
+
+    /// Whether it is one polynomial of odd degree.
+    pub fn is_odd_polynomial(self) -> bool {
+        self.family.counts() == "degree" && self.degree % 2 == 1
     }
 }
 
@@ -115,13 +177,14 @@ pub enum PinError {
     #[error("`{0}` is not an activation choice: write FUNCTION=FAMILY:DEGREE, as in relu=kernel:2 or conv1_relu=lsq:7")]
     Form(String),
     #[error(
-        "`{family}` in `{text}` is not a family: use lsq, minimax, chebyshev, jackson or hermite (degree 1 to 31), or \
-         kernel, epanechnikov, box or logistic (degree 2)"
+        "`{family}` in `{text}` is not a family: use lsq, minimax, wminimax, chebyshev, jackson, hermite, ridge, kernel, \
+         epanechnikov, box or logistic (degree 1 to 31), composite (bits, for functions of straight pieces), goldschmidt \
+         (steps, for 1/x) or newton (steps, for roots)"
     )]
     Family { text: String, family: String },
     #[error(
-        "`{degree}` in `{text}` is not a degree: {} has a degree from {} to {}",
-        family.name(), family.degrees().start(), family.degrees().end()
+        "`{degree}` in `{text}` is not a {what}: {} has {} to {}",
+        family.name(), family.degrees().start(), family.degrees().end(), what = family.counts()
     )]
     Degree { text: String, family: Family, degree: String },
     #[error("`{0}`: max_pool is built on |x|, which is even: its degree must be even, as in max_pool=lsq:6")]
@@ -147,7 +210,7 @@ impl Pin {
             Some(degree) => Choice { family, degree },
             None => return Err(PinError::Degree { text: text.to_owned(), family, degree: degree.to_owned() }),
         };
-        if target == "max_pool" && choice.degree % 2 == 1 {
+        if target == "max_pool" && choice.is_odd_polynomial() {
             return Err(PinError::OddMaxPool(text.to_owned()));
         }
         Ok(Pin { target, choice })
@@ -188,7 +251,7 @@ mod tests {
         assert_eq!(Pin::parse(" gelu = lsq:4 "), pin("gelu", Choice::least_squares(4)));
         assert_eq!(Pin::parse("\"block 1=a/relu\"=lsq:31"), pin("block 1=a/relu", Choice::least_squares(31)));
         for family in Family::ALL {
-            let choice = Choice { family, degree: 2 };
+            let choice = Choice { family, degree: 4 };
             assert_eq!(Pin::parse(&format!("relu={choice}")), pin("relu", choice));
         }
         assert_eq!(Pin::parse("max_pool=lsq:6"), pin("max_pool", Choice::least_squares(6)));
@@ -201,10 +264,11 @@ mod tests {
         assert!(message("=lsq:3").contains("FUNCTION=FAMILY:DEGREE"));
         assert!(message("relu=remez:3").contains("`remez`"));
         for text in
-            ["relu=kernel:3", "relu=box:1", "relu=minimax:32", "relu=lsq:0", "relu=lsq:32", "relu=lsq:x", "relu=lsq:"]
+            ["relu=kernel:0", "relu=box:32", "relu=minimax:32", "relu=lsq:0", "relu=lsq:32", "relu=lsq:x", "relu=lsq:"]
         {
             assert!(message(text).contains("is not a degree"), "{text}");
         }
+        assert!(message("relu=composite:1").contains("is not a number of bits: composite has 2 to 14"));
         assert!(message("max_pool=lsq:5").contains("even"));
     }
 

@@ -7,7 +7,7 @@ use crate::report::{Correction, Replacement};
 use crate::score::Agreement;
 use crate::split::Split;
 use crate::{Calibration, Choice, NonlinearError, Options, ROBUSTNESS};
-use hec_ir::tensor::{Graph, Op, Tensor};
+use hec_ir::tensor::{Function, Graph, Op, Tensor};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -209,9 +209,14 @@ fn check(graph: &Graph, calibration: &Calibration, options: &Options) -> Result<
         }
         let own = options.pins.iter().rev().find(|p| p.target == layer);
         let pin = own.or_else(|| options.pins.iter().rev().find(|p| p.target == function));
+        // A maximum is built on |x|.
+        let kind = if let Op::Activation(function) = node.op { function } else { Function::Abs };
         match pin.map(|p| p.choice) {
-            Some(Choice { degree, .. }) if function == "max_pool" && degree % 2 == 1 => {
-                return Err(NonlinearError::OddMaxPool { layer, degree });
+            Some(choice) if function == "max_pool" && choice.is_odd_polynomial() => {
+                return Err(NonlinearError::OddMaxPool { layer, degree: choice.degree });
+            }
+            Some(Choice { family, .. }) if !family.suits(kind) => {
+                return Err(NonlinearError::Unsuitable { layer, function, family });
             }
             _ => {}
         }

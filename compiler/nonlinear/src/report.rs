@@ -2,7 +2,6 @@
 
 use crate::{Choice, Errors, Fit};
 use hec_params::Depth;
-use hec_poly::{Basis, EvaluationTree, Parity};
 use serde::{Deserialize, Serialize};
 
 /// What was put in the place of one layer's function.
@@ -12,13 +11,13 @@ pub struct Replacement {
     pub layer: String,
     /// The function's name.
     pub function: String,
-    /// Family and degree.
+    /// Family and degree, or what else the family counts.
     pub choice: Choice,
     /// Levels that it takes, all its polynomials in a row.
     pub depth: Depth,
     /// Products of ciphertexts for one ciphertext of input.
     pub products: usize,
-    /// How many channels have a polynomial of their own.
+    /// How many groups of elements, as a rule channels, have numbers of their own.
     pub channels: usize,
     /// Smallest and largest end of the channels' padded ranges.
     pub range: (f64, f64),
@@ -62,18 +61,18 @@ pub struct Correction {
 
 impl Replacement {
     /// Of one fit.
-    pub(crate) fn of(layer: &str, function: &str, fit: &Fit, parity: Parity) -> Self {
+    pub(crate) fn of(layer: &str, function: &str, fit: &Fit) -> Self {
         let Errors { rms, max, growth, outside, .. } = fit.errors;
-        let (depth, products) = evaluation_cost(fit.choice.degree, parity);
-        let low = fit.channels.iter().fold(f64::INFINITY, |low, c| low.min(c.mid - c.half));
-        let high = fit.channels.iter().fold(f64::NEG_INFINITY, |high, c| high.max(c.mid + c.half));
+        let low = fit.ranges.iter().fold(f64::INFINITY, |low, range| low.min(range.0));
+        let high = fit.ranges.iter().fold(f64::NEG_INFINITY, |high, range| high.max(range.1));
         Replacement {
             layer: layer.to_owned(),
             function: function.to_owned(),
             choice: fit.choice,
-            depth,
-            products,
-            channels: fit.channels.len(),
+            // A scale and a shift take a level where no linear map is next to them.
+            depth: fit.formula.depth().max(Depth(1)),
+            products: fit.formula.products(),
+            channels: fit.groups.count(),
             range: (low, high),
             rms,
             max,
@@ -98,33 +97,13 @@ impl Replacement {
 /// `kernel degree 2, rms 2^-4.1`
 pub(crate) fn note(choice: Choice, rms: f64) -> String {
     let error = if rms > 0.0 { format!("rms 2^{:.1}", libm::log2(rms)) } else { "exact".to_owned() };
-    format!("{} degree {}, {error}", choice.family.label(), choice.degree)
-}
-
-/// Levels and products of ciphertexts that a polynomial takes; a quadratic is completed to a square.
-fn evaluation_cost(degree: usize, parity: Parity) -> (Depth, usize) {
-    match degree {
-        0 | 1 => (Depth(1), 0),
-        2 => (Depth(1), 1),
-        _ => EvaluationTree::new(Basis::Chebyshev, degree, parity)
-            .map(|tree| (Depth(tree.depth()), tree.products()))
-            .expect("fits have degrees and parities for which there are trees"),
-    }
+    let what = choice.family.counts().trim_start_matches("number of ");
+    format!("{} {what} {}, {error}", choice.family.label(), choice.degree)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn depth_is_logarithmic_in_the_degree() {
-        let depths = [1, 2, 3, 5, 7, 11, 15, 23, 31].map(|d| evaluation_cost(d, Parity::General).0.0);
-        assert_eq!(depths, [1, 1, 2, 3, 3, 4, 4, 5, 5]);
-        for degree in (4..=30).step_by(2) {
-            let (general, even) = (evaluation_cost(degree, Parity::General), evaluation_cost(degree, Parity::Even));
-            assert!(even.0 == general.0 && even.1 <= general.1, "degree {degree}");
-        }
-    }
 
     #[test]
     fn the_note_reads_like_a_label() {

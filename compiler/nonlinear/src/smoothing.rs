@@ -57,19 +57,46 @@ impl Kernel {
         }
     }
 
+    /// Far enough from 0 that less than 2^-50 of the kernel is left out, in its own unit.
+    fn reach(self) -> f64 {
+        match self {
+            Kernel::Gaussian => 8.5,
+            Kernel::Epanechnikov | Kernel::Box => 1.0,
+            Kernel::Logistic => 36.0,
+        }
+    }
+
+    /// The value at x of a function that is smooth but for its kinks, smoothed with a kernel of standard deviation
+    /// `bandwidth`: the mean of f(x + u) over the shifts u.
+    pub(crate) fn average(self, bandwidth: f64, kinks: &[f64], x: f64, f: impl Fn(f64) -> f64) -> f64 {
+        if bandwidth <= 0.0 {
+            return f(x);
+        }
+        let (reach, unit, nodes) = (self.reach(), bandwidth / self.deviation(), uniform_nodes(16));
+        let inside = kinks.iter().map(|k| (k - x) / unit).filter(|u| u.abs() < reach);
+        let mut ends: Vec<f64> = inside.chain([-reach, 0.0, reach]).collect();
+        ends.sort_by(f64::total_cmp);
+        let mut sum = 0.0;
+        for pair in ends.windows(2) {
+            let pieces = libm::ceil((pair[1] - pair[0]) / 4.0).max(1.0);
+            let width = (pair[1] - pair[0]) / pieces;
+            for piece in 0..pieces as usize {
+                for &(t, weight) in &nodes {
+                    let u = pair[0] + (piece as f64 + 0.5 + 0.5 * t) * width;
+                    sum += width * weight * self.density(u) * f(x + unit * u);
+                }
+            }
+        }
+        sum
+    }
+
     /// Mean value, slope and curvature of a function smoothed with a kernel of standard deviation `bandwidth`, from those
     /// of the function itself under the density shifted by any u.
     pub(crate) fn smoothed(self, bandwidth: f64, plain: impl Fn(f64) -> Smoothed) -> Smoothed {
         if bandwidth <= 0.0 {
             return plain(0.0);
         }
-        // Far enough that less than 2^-50 of the kernel is left out.
-        let reach = match self {
-            Kernel::Gaussian => 8.5,
-            Kernel::Epanechnikov | Kernel::Box => 1.0,
-            Kernel::Logistic => 36.0,
-        };
-        let unit = bandwidth / self.deviation();
+        let (reach, unit) = (self.reach(), bandwidth / self.deviation());
         let mut sum = Smoothed { value: 0.0, slope: 0.0, curvature: 0.0 };
         let pieces = libm::ceil(reach / 4.0);
         let width = 2.0 * reach / pieces;
@@ -120,6 +147,8 @@ mod tests {
                 for x in [-3.0, -0.7, 0.0, 0.3, 1.9] {
                     let exact = mean(kernel, |u| (x - h * u).max(0.0));
                     assert!((kernel.relu(x, h) - exact).abs() < 1e-8, "{kernel:?} {h} {x}: {exact}");
+                    let found = kernel.average(h * kernel.deviation(), &[0.0], x, |x| x.max(0.0));
+                    assert!((kernel.relu(x, h) - found).abs() < 1e-9, "{kernel:?} {h} {x}: {found}");
                 }
             }
         }

@@ -1,5 +1,6 @@
-//! What a layer's input looks like on the calibration data: range, moments, density and tails, for each channel.
+//! What a layer's input looks like on the calibration data: range, moments, density and tails, for each group of elements.
 
+use crate::groups::Groups;
 use crate::tail::Tail;
 use hec_ir::tensor::{Shape, Tensor};
 use rayon::prelude::*;
@@ -18,7 +19,7 @@ pub struct Bin {
     pub y: f64,
 }
 
-/// One channel, or the whole tensor.
+/// One group of elements, or the whole tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Density {
     /// Number of values; 0 when only the range is known.
@@ -70,50 +71,19 @@ impl Density {
     }
 }
 
-/// Which axis holds the channels, each with a polynomial of its own: features of [batch, features], channels of images,
-/// features of a sequence [batch, position, feature].
-pub fn channel_axis(shape: &Shape) -> Option<usize> {
-    match shape.rank() {
-        2 | 4 => Some(1),
-        3 => Some(2),
-        _ => None,
-    }
-}
-
-/// The shape of one number for each channel, which broadcasts to the tensor's shape.
-pub fn channel_shape(shape: &Shape) -> Shape {
-    let axis = channel_axis(shape);
-    Shape::new(shape.dims().iter().enumerate().map(|(a, &d)| if Some(a) == axis { d } else { 1 }).collect::<Vec<_>>())
-}
-
-/// Which of several things each element of a tensor belongs to: one for each channel, or the same for all.
-pub struct Channels<'a, T> {
-    each: &'a [T],
-    inner: usize,
-}
-
-impl<'a, T> Channels<'a, T> {
-    /// Of a tensor's shape.
-    pub fn of(shape: &Shape, each: &'a [T]) -> Self {
-        let inner = channel_axis(shape).map_or(shape.elements(), |axis| shape.strides()[axis]);
-        Channels { each, inner: inner.max(1) }
-    }
-
-    /// That of the element at a position.
-    pub fn at(&self, position: usize) -> &'a T {
-        &self.each[position / self.inner % self.each.len()]
-    }
-}
-
 /// The calibrated input of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {
-    /// Each channel.
-    pub channels: Vec<Density>,
-    /// All channels together.
+    /// Which elements are seen together.
+    pub groups: Groups,
+    /// Each group.
+    pub densities: Vec<Density>,
+    /// All groups together.
     pub whole: Density,
     /// Whether the range was given by the user, so that it is neither padded nor shrunk.
     pub given_range: bool,
+    /// Whether every value counts with its negative too.
+    pub mirrored: bool,
 }
 
 /// A layer's values in the samples.
@@ -127,57 +97,51 @@ pub struct Observed<'a> {
 impl Statistics {
     /// From samples of one shape, at least one, all finite. With `mirrored`, every value counts with its negative too.
     ///
-    /// The result does not depend on the number of threads: a channel is summed by one of them, in sample order.
-    pub fn measure(shape: &Shape, samples: &[Observed<'_>], mirrored: bool) -> Self {
-        let count = channel_shape(shape).elements();
-        let inner: usize = channel_axis(shape).map_or(shape.elements(), |axis| shape.strides()[axis]);
-        let channels: Vec<Density> = (0..count)
-            .into_par_iter()
-            .map(|channel| {
-                let mut values = Vec::new();
-                for sample in samples {
-                    let rows = sample.input.data.chunks(inner).zip(sample.target.chunks(inner));
-                    for (xs, ys) in rows.skip(channel).step_by(count) {
-                        values.extend(xs.iter().zip(ys).map(|(&x, &y)| Bin { count: 1.0, x, y: f64::from(y) }));
-                    }
-                }
-                if mirrored {
-                    let negatives: Vec<Bin> = values.iter().map(|v| Bin { x: -v.x, ..*v }).collect();
-                    values.extend(negatives);
-                }
-                Density::of(&values)
-            })
-            .collect();
-        let all: Vec<Bin> = channels.iter().flat_map(|c| c.bins.iter().copied()).collect();
-        let ends = |f: fn(f64, f64) -> f64, g: fn(&Density) -> f64| channels.iter().map(g).reduce(f);
+    /// The result does not depend on the number of threads: a group is summed by one of them, in sample order.
+    pub fn measure(shape: &Shape, groups: Groups, samples: &[Observed<'_>], mirrored: bool) -> Self {
+        let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.count()];
+        groups.table(shape).into_iter().enumerate().for_each(|(i, group)| members[group].push(i));
+        let density = |positions: &Vec<usize>| {
+            let at = |s: &Observed<'_>, i: usize| Bin { count: 1.0, x: s.input.data[i], y: f64::from(s.target[i]) };
+            let mut values: Vec<Bin> = samples.iter().flat_map(|s| positions.iter().map(move |&i| at(s, i))).collect();
+            if mirrored {
+                let negatives: Vec<Bin> = values.iter().map(|v| Bin { x: -v.x, ..*v }).collect();
+                values.extend(negatives);
+            }
+            Density::of(&values)
+        };
+        let densities: Vec<Density> = members.par_iter().map(density).collect();
+        let all: Vec<Bin> = densities.iter().flat_map(|c| c.bins.iter().copied()).collect();
+        let ends = |f: fn(f64, f64) -> f64, g: fn(&Density) -> f64| densities.iter().map(g).reduce(f);
         let mut whole = Density::of(&all);
         whole.lo = ends(f64::min, |c| c.lo).unwrap_or(whole.lo);
         whole.hi = ends(f64::max, |c| c.hi).unwrap_or(whole.hi);
-        whole.std = overall_std(&channels, whole.mean);
-        Statistics { channels, whole, given_range: false }
+        whole.std = overall_std(&densities, whole.mean);
+        Statistics { groups, densities, whole, given_range: false, mirrored }
     }
 
     /// The same values with a range that the user gave for the whole tensor.
     pub fn with_range(mut self, lo: f64, hi: f64) -> Self {
-        for density in self.channels.iter_mut().chain([&mut self.whole]) {
+        for density in self.densities.iter_mut().chain([&mut self.whole]) {
             (density.lo, density.hi) = (lo, hi);
         }
         self.given_range = true;
         self
     }
 
-    /// A given range and nothing else.
-    pub fn of_range(lo: f64, hi: f64) -> Self {
+    /// A given range of a tensor of that rank, and nothing else.
+    pub fn of_range(rank: usize, lo: f64, hi: f64) -> Self {
         let whole = Density::uniform(lo, hi);
-        Statistics { channels: vec![whole.clone()], whole, given_range: true }
+        let densities = vec![whole.clone()];
+        Statistics { groups: Groups::one(rank), densities, whole, given_range: true, mirrored: false }
     }
 }
 
-/// Binning loses the spread inside a bin; the channels' exact moments give it back.
-fn overall_std(channels: &[Density], mean: f64) -> f64 {
-    let count: f64 = channels.iter().map(|c| c.count).sum();
+/// Binning loses the spread inside a bin; the groups' exact moments give it back.
+fn overall_std(groups: &[Density], mean: f64) -> f64 {
+    let count: f64 = groups.iter().map(|c| c.count).sum();
     let second = |c: &Density| c.count * (c.std * c.std + (c.mean - mean) * (c.mean - mean));
-    libm::sqrt(channels.iter().map(second).sum::<f64>() / count)
+    libm::sqrt(groups.iter().map(second).sum::<f64>() / count)
 }
 
 #[cfg(test)]
@@ -191,18 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_told_apart_in_images_features_and_sequences() {
+    fn each_channel_has_its_own_density() {
         for (dims, channels) in [(vec![1, 3, 2, 2], 3), (vec![2, 5], 5), (vec![1, 4, 6], 6), (vec![7], 1)] {
             let shape = Shape::new(dims.clone());
-            let axis = channel_axis(&shape);
-            let strides = shape.strides();
-            let channel = |i: usize| axis.map_or(0, |a| i / strides[a] % dims[a]) as f64;
-            let x = tensor(&dims, channel);
+            let table = Groups::channels(&shape).table(&shape);
+            let x = tensor(&dims, |i| table[i] as f64);
             let target = vec![0.0; x.data.len()];
             let observed = [Observed { input: &x, target: &target }, Observed { input: &x, target: &target }];
-            let statistics = Statistics::measure(&shape, &observed, false);
-            assert_eq!(statistics.channels.len(), channels, "{dims:?}");
-            for (c, density) in statistics.channels.iter().enumerate() {
+            let statistics = Statistics::measure(&shape, Groups::channels(&shape), &observed, false);
+            assert_eq!(statistics.densities.len(), channels, "{dims:?}");
+            for (c, density) in statistics.densities.iter().enumerate() {
                 assert_eq!((density.lo, density.hi, density.std), (c as f64, c as f64, 0.0), "{dims:?}");
                 assert_eq!(density.count as usize * channels, 2 * shape.elements());
             }
@@ -214,16 +176,21 @@ mod tests {
     fn moments_are_exact_and_bins_keep_targets() {
         let x = tensor(&[1, 1, 1, 1000], |i| i as f64 / 10.0);
         let y: Vec<f32> = x.data.iter().map(|&x| 2.0 * x as f32).collect();
-        let s = Statistics::measure(&x.shape, &[Observed { input: &x, target: &y }], false);
+        let s = Statistics::measure(&x.shape, Groups::channels(&x.shape), &[Observed { input: &x, target: &y }], false);
         assert!((s.whole.mean - 49.95).abs() < 1e-12);
         assert!((s.whole.std - libm::sqrt(999_999.0 / 1200.0)).abs() < 1e-9);
-        assert!(s.channels[0].bins.iter().all(|b| (b.y - 2.0 * b.x).abs() < 1e-4));
+        assert!(s.densities[0].bins.iter().all(|b| (b.y - 2.0 * b.x).abs() < 1e-4));
     }
 
     #[test]
     fn mirrored_values_are_symmetric() {
         let x = tensor(&[1, 2], |i| 3.0 + i as f64);
-        let s = Statistics::measure(&x.shape, &[Observed { input: &x, target: &[0.0; 2] }], true);
-        assert_eq!((s.channels[1].lo, s.channels[1].hi, s.channels[1].mean), (-4.0, 4.0, 0.0));
+        let s = Statistics::measure(
+            &x.shape,
+            Groups::channels(&x.shape),
+            &[Observed { input: &x, target: &[0.0; 2] }],
+            true,
+        );
+        assert_eq!((s.densities[1].lo, s.densities[1].hi, s.densities[1].mean), (-4.0, 4.0, 0.0));
     }
 }

@@ -281,7 +281,7 @@ fn refusals_name_the_layer_and_what_to_do() {
     assert_eq!(refusal(&graph, &data, &empty).code(), "nonlinear::range");
     let share = Options { min_agreement: 99.0, ..plain.clone() };
     assert_eq!(refusal(&graph, &data, &share).code(), "nonlinear::option");
-    let pin = Pin { target: "relu".to_owned(), choice: Choice { degree: 3, ..Choice::KERNEL } };
+    let pin = Pin { target: "relu".to_owned(), choice: Choice { degree: 32, ..Choice::KERNEL } };
     let degree = Options { pins: vec![pin], ..plain.clone() };
     assert_eq!(refusal(&graph, &data, &degree).code(), "nonlinear::degree");
 }

@@ -1,7 +1,7 @@
 //! The tables of `docs/papers.md`. `cargo test -p hec-nonlinear --test tables -- --nocapture` prints them.
 
 use hec_ir::tensor::{Function, Shape, Tensor};
-use hec_nonlinear::{Choice, Family, Observed, ROBUSTNESS, Robustness, Statistics, fit};
+use hec_nonlinear::{Choice, Family, Groups, Observed, ROBUSTNESS, Robustness, Statistics, fit};
 
 const SAMPLES: usize = 20_000;
 
@@ -38,7 +38,7 @@ fn student(seed: u64) -> Vec<f64> {
 fn statistics(data: Vec<f64>) -> Statistics {
     let target: Vec<f32> = data.iter().map(|x| x.max(0.0) as f32).collect();
     let x = Tensor { shape: Shape::new([1, 1, 1, data.len()]), data };
-    Statistics::measure(&x.shape, &[Observed { input: &x, target: &target }], false)
+    Statistics::measure(&x.shape, Groups::channels(&x.shape), &[Observed { input: &x, target: &target }], false)
 }
 
 /// Coefficient of determination for ReLU on `data`.
@@ -58,7 +58,7 @@ fn column(train: Vec<f64>, test: &[f64]) -> Vec<(String, f64)> {
     let whole = seen.clone().with_range(-radius, radius);
     let found = |statistics: &Statistics, family, degree, robustness| {
         let fit = fit(Function::Relu, statistics, Choice { family, degree }, robustness);
-        r_squared(|x| fit.channels[0].eval(x), test)
+        r_squared(|x| fit.formula.eval(0, x), test)
     };
     let mut rows = vec![("x²".to_owned(), r_squared(|x| x * x, test))];
     for (family, degree) in [(Family::Minimax, 2), (Family::Chebyshev, 2), (Family::Jackson, 2), (Family::Hermite, 2)] {
@@ -119,11 +119,11 @@ fn surrogates_of_relu_under_four_densities() {
 #[test]
 fn largest_errors_of_relu_by_degree() {
     println!("{:10}{:>10}{:>10}{:>10}", "degree", "minimax", "chebyshev", "jackson");
-    let seen = Statistics::of_range(-1.0, 1.0);
+    let seen = Statistics::of_range(4, -1.0, 1.0);
     let error = |family, degree| {
         let fit = fit(Function::Relu, &seen, Choice { family, degree }, ROBUSTNESS[0]);
         let at = |i: i32| f64::from(i) / 2000.0;
-        (-2000..=2000).map(at).map(|x| (fit.channels[0].eval(x) - x.max(0.0)).abs()).fold(0.0, f64::max)
+        (-2000..=2000).map(at).map(|x| (fit.formula.eval(0, x) - x.max(0.0)).abs()).fold(0.0, f64::max)
     };
     // In units of the range's half width. The one of minimax is halved with twice the degree.
     for (degree, minimax, jackson) in
