@@ -1,9 +1,9 @@
-//! Batch normalization and means over axes.
+//! Batch normalization, and means, sums and norms over axes.
 
-use crate::call::{Call, Constant, Value, axis_indices};
+use crate::call::{Call, Value, axis_indices};
 use crate::error::Fault;
 use crate::lower::Lowering;
-use hec_ir::tensor::{ClientOp, LinearStep, Shape, Tensor, ValueId};
+use hec_ir::tensor::{Function, LinearStep, Op, Shape, Tensor, ValueId};
 use std::sync::Arc;
 
 /// y = γ·(x−μ)/√(σ²+ε) + β, as a factor and an addend for each channel.
@@ -37,15 +37,40 @@ pub(crate) fn batch_normalization(lowering: &mut Lowering, call: &Call) -> Resul
 }
 
 pub(crate) fn reduce_mean(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, Fault> {
-    reduce(lowering, call, false)
+    let x = call.encrypted(0)?;
+    reduced(lowering, call, x, false)
 }
 
 pub(crate) fn reduce_sum(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, Fault> {
-    reduce(lowering, call, true)
+    let x = call.encrypted(0)?;
+    reduced(lowering, call, x, true)
 }
 
-fn reduce(lowering: &mut Lowering, call: &Call, sum: bool) -> Result<Vec<Value>, Fault> {
+/// Σ|x|
+pub(crate) fn reduce_l1(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, Fault> {
     let x = call.encrypted(0)?;
+    let magnitudes = lowering.push(Op::Activation(Function::Abs), [x])?;
+    reduced(lowering, call, magnitudes, true)
+}
+
+/// Σx²
+pub(crate) fn reduce_sum_square(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, Fault> {
+    let x = call.encrypted(0)?;
+    let squares = lowering.push(Op::Square, [x])?;
+    reduced(lowering, call, squares, true)
+}
+
+/// √Σx²
+pub(crate) fn reduce_l2(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, Fault> {
+    let sum = reduce_sum_square(lowering, call)?;
+    match sum.as_slice() {
+        &[Value::Encrypted(sum)] => Ok(vec![Value::Encrypted(lowering.push(Op::Activation(Function::Sqrt), [sum])?)]),
+        _ => Ok(sum),
+    }
+}
+
+/// The mean or the sum over the axes that the node names.
+fn reduced(lowering: &mut Lowering, call: &Call, x: ValueId, sum: bool) -> Result<Vec<Value>, Fault> {
     let shape = lowering.graph.shape(x).clone();
     let axes = match call.integers(1, "axes")? {
         Some(axes) if !axes.is_empty() => axis_indices(&axes, shape.rank())?,
@@ -65,29 +90,4 @@ fn reduce(lowering: &mut Lowering, call: &Call, sum: bool) -> Result<Vec<Value>,
     }
     steps.push(LinearStep::Reshape { shape: Shape::new(kept) });
     Ok(vec![Value::Encrypted(lowering.linear(x, steps)?)])
-}
-
-/// Left to the client; the walk has checked that nothing but outputs follows.
-pub(crate) fn softmax(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, Fault> {
-    let (id, mut ops): (ValueId, Vec<ClientOp>) = match call.value(0)? {
-        Value::Encrypted(id) => (*id, Vec::new()),
-        Value::Client(id, ops) => (*id, ops.clone()),
-        Value::Constant(Constant { name, .. }) => {
-            return Err(Fault::form(format!("softmax of the constant \"{name}\""), "Fold it before exporting"));
-        }
-        Value::Unknown(_) => return Err(crate::call::after_client()),
-    };
-    let dims = lowering.graph.shape(id).dims().to_vec();
-    // Before operator set 13 the axes from `axis` on are one.
-    let flat = call.opset < 13;
-    let axis = call.axis(if flat { 1 } else { -1 }, dims.len(), false)?;
-    let long: Vec<usize> = (axis..dims.len()).filter(|&a| dims[a] != 1).collect();
-    let axis = match long.as_slice() {
-        _ if !flat => axis,
-        [] => axis,
-        &[only] => only,
-        _ => return Err(Fault::form("softmax over several axes at once", "Flatten its input to two axes")),
-    };
-    ops.push(ClientOp::Softmax { axis });
-    Ok(vec![Value::Client(id, ops)])
 }

@@ -41,7 +41,8 @@ impl Verdict {
             return Verdict::Client { function: function.collect::<Vec<_>>().join(", ") };
         }
         let mut added = (before..graph.nodes.len()).map(|index| &graph.nodes[ValueId::new(index)]);
-        match added.find(|n| matches!(n.op, Op::Activation(_) | Op::MaxPool(_))) {
+        match added.find(|n| matches!(n.op, Op::Activation(_) | Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_)))
+        {
             Some(node) => Verdict::Approximated { function: node.op.name().to_owned() },
             None => Verdict::Fine,
         }

@@ -3,10 +3,10 @@
 use crate::call::{Call, Constant, Value};
 use crate::error::{Code, Fault};
 use crate::lower::{Lowering, real};
-use crate::operators;
 use crate::probe::{Recognised, recognise};
 use crate::scalar::{activation, clip_bounds};
 use crate::tensor_proto::Kind;
+use crate::{decomposed, operators};
 use hec_ir::tensor::{Function, Op, Tensor, ValueId};
 use std::sync::Arc;
 
@@ -67,11 +67,14 @@ fn unsupported(name: &str) -> Fault {
 fn binary(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
     let name = call.node.operator.as_str();
     let id = match (call.value(0)?, call.value(1)?) {
-        (Value::Encrypted(x), Value::Encrypted(y)) if name == "Div" => {
-            let inverse = lowering.push(Op::Activation(Function::Reciprocal), [*y])?;
-            both(lowering, "Mul", *x, inverse)?
-        }
-        (Value::Encrypted(x), Value::Encrypted(y)) => both(lowering, name, *x, *y)?,
+        (Value::Encrypted(x), Value::Encrypted(y)) => match (name, decomposed_normalization(lowering, name, *x, *y)?) {
+            (_, Some(id)) => id,
+            ("Div", None) => {
+                let inverse = lowering.push(Op::Activation(Function::Reciprocal), [*y])?;
+                both(lowering, "Mul", *x, inverse)?
+            }
+            (_, None) => both(lowering, name, *x, *y)?,
+        },
         (Value::Encrypted(x), Value::Constant(c)) => with_constant(lowering, name, *x, c)?,
         (Value::Constant(c), Value::Encrypted(x)) => match name {
             "Sub" => {
@@ -87,6 +90,20 @@ fn binary(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
         _ => return Err(crate::call::after_client()),
     };
     Ok(Value::Encrypted(id))
+}
+
+/// A normalisation that ends with this node.
+fn decomposed_normalization(
+    lowering: &mut Lowering,
+    name: &str,
+    x: ValueId,
+    y: ValueId,
+) -> Result<Option<ValueId>, Fault> {
+    match name {
+        "Div" => decomposed::quotient(lowering, x, y),
+        "Mul" => decomposed::product(lowering, x, y),
+        _ => Ok(None),
+    }
 }
 
 /// Sum, difference or product.

@@ -6,8 +6,8 @@
 //!
 //! Core concepts: a [`Graph`] value carries the names of the ONNX nodes that it stands for; [`OPERATORS`] is the one
 //! table of what is supported; an [`ImportError`] has a code, the layer, the reason and what to do.
-//! Start at `lower`, the walk over the model, and at one of the rule files: `window`, `matrix`, `movement`, `affine`,
-//! `elementwise`.
+//! Start at `lower`, the walk over the model, and at one of the rule files: `window`, `matrix`, `product`, `movement`,
+//! `affine`, `rows`, `elementwise`.
 //! Invariants: no input file makes this crate panic; memory is bounded by the size of the files; the same file gives
 //! the same graph.
 //! Non-goals: how functions are approximated, packing, training-mode semantics.
@@ -16,6 +16,7 @@
 mod affine;
 mod call;
 mod check;
+mod decomposed;
 mod elementwise;
 mod error;
 mod fold;
@@ -26,6 +27,8 @@ mod model;
 mod movement;
 mod operators;
 mod probe;
+mod product;
+mod rows;
 mod scalar;
 mod stand_in;
 mod tensor_proto;

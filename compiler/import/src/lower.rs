@@ -7,7 +7,7 @@ use crate::error::{Code, Fault, ImportError};
 use crate::model::{Model, Node};
 use crate::probe::Probes;
 use crate::tensor_proto::{Kind, MAX_ELEMENTS};
-use crate::{fold, inputs, operators};
+use crate::{fold, inputs, operators, rows};
 use hec_ir::Origin;
 use hec_ir::tensor::{ConstId, Graph, LinearStep, Op, Output, Shape, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,12 +188,9 @@ impl Lowering {
         if client && !operator.passes_client() {
             return Err(after_client());
         }
-        if operator.name == "Softmax" && !call.node.outputs.first().is_some_and(|o| last.contains(o.as_str())) {
-            return Err(Fault::new(
-                Code::Operator,
-                "softmax on encrypted values is only supported as the last layer, where the client computes it",
-                "Cut the model before it, or use an attention without softmax",
-            ));
+        // The client computes it in clear.
+        if operator.name == "Softmax" && call.node.outputs.first().is_some_and(|o| last.contains(o.as_str())) {
+            return rows::last_softmax(self, call);
         }
         operator.lower(self, call)
     }

@@ -1,9 +1,9 @@
-//! Products with constant matrices.
+//! Products with matrices.
 
 use crate::call::{Call, Constant, Value};
-use crate::error::{Code, Fault};
+use crate::error::Fault;
 use crate::lower::{Lowering, checked_elements};
-use crate::{fold, operators};
+use crate::{fold, operators, product};
 use hec_ir::tensor::{ConvAttributes, LinearStep, Op, Shape, Tensor, ValueId};
 use std::sync::Arc;
 
@@ -11,18 +11,10 @@ pub(crate) fn matmul(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>,
     let id = match (call.value(0)?, call.value(1)?) {
         (Value::Encrypted(x), Value::Constant(w)) => right(lowering, *x, w)?,
         (Value::Constant(w), Value::Encrypted(x)) => left(lowering, w, *x)?,
-        (Value::Encrypted(_), Value::Encrypted(_)) => return Err(both_encrypted()),
+        (Value::Encrypted(x), Value::Encrypted(y)) => product::matmul(lowering, *x, *y)?,
         _ => return Err(crate::call::after_client()),
     };
     Ok(vec![Value::Encrypted(id)])
-}
-
-fn both_encrypted() -> Fault {
-    Fault::new(
-        Code::Operator,
-        "it multiplies two encrypted matrices, as in attention",
-        "Use layers in which one factor is a weight",
-    )
 }
 
 /// alpha·A'·B' + beta·C
@@ -43,7 +35,12 @@ pub(crate) fn gemm(lowering: &mut Lowering, call: &Call) -> Result<Vec<Value>, F
             let b = rows_first(lowering, *b, transposed[1])?;
             left(lowering, &a, b)?
         }
-        (Value::Encrypted(_), Value::Encrypted(_)) => return Err(both_encrypted()),
+        (Value::Encrypted(a), Value::Encrypted(b)) => {
+            let a = rows_first(lowering, *a, transposed[0])?;
+            let b = rows_first(lowering, *b, transposed[1])?;
+            let product = product::matmul(lowering, a, b)?;
+            lowering.scale(product, &format!("{}.alpha", call.node.name), Arc::new(Tensor::scalar(alpha)))?
+        }
         _ => return Err(crate::call::after_client()),
     };
     let id = match call.inputs.get(2).and_then(Option::as_ref) {

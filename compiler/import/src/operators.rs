@@ -4,9 +4,9 @@ use crate::call::{Call, Value};
 use crate::error::{Code, Fault};
 use crate::lower::Lowering;
 use crate::model::Node;
-use crate::{affine, elementwise, fold, matrix, movement, window};
+use crate::{affine, elementwise, fold, matrix, movement, rows, window};
 use Rules::{Both, Constant, Data, Elementwise};
-use Treatment::{Approximated, Client, Constant as OnConstants, Exact};
+use Treatment::{Approximated, Constant as OnConstants, Exact};
 
 /// What the compiler does with an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ pub const OPERATORS: &[Operator] = &[
     op("Floor", OnConstants, "", Elementwise),
     op("Gather", Exact, "constant indices", Data(movement::gather)),
     op("Gelu", Approximated, "", Elementwise),
-    op("Gemm", Exact, "one of A and B is constant", Data(matrix::gemm)),
+    op("Gemm", Exact, "", Data(matrix::gemm)),
     op("GlobalAveragePool", Exact, "", Data(window::global_average_pool)),
     op("GlobalMaxPool", Approximated, "one or two spatial axes", Data(window::global_max_pool)),
     op("Greater", OnConstants, "", Elementwise),
@@ -120,11 +120,18 @@ pub const OPERATORS: &[Operator] = &[
     op("HardSigmoid", Approximated, "", Elementwise),
     op("HardSwish", Approximated, "", Elementwise),
     op("Identity", Exact, "", Data(movement::identity)),
+    op(
+        "LayerNormalization",
+        Approximated,
+        "constant scale and shift, first result only",
+        Data(rows::layer_normalization),
+    ),
     op("LeakyRelu", Approximated, "", Elementwise),
     op("Less", OnConstants, "", Elementwise),
     op("LessOrEqual", OnConstants, "", Elementwise),
     op("Log", Approximated, "positive inputs", Elementwise),
-    op("MatMul", Exact, "one factor is constant", Data(matrix::matmul)),
+    op("LpNormalization", Approximated, "p = 2", Data(rows::lp_normalization)),
+    op("MatMul", Exact, "", Data(matrix::matmul)),
     op("Max", Approximated, "", Elementwise),
     op("MaxPool", Approximated, "one or two spatial axes, no dilation, no indices", Data(window::max_pool)),
     op("Mean", Exact, "", Elementwise),
@@ -138,10 +145,14 @@ pub const OPERATORS: &[Operator] = &[
     op("PRelu", Approximated, "constant slopes", Elementwise),
     op("Pad", Exact, "mode constant", Data(movement::pad)),
     op("Pow", Exact, "whole exponents up to 64; other exponents, and constant bases, are approximated", Elementwise),
+    op("RMSNormalization", Approximated, "constant scale", Data(rows::rms_normalization)),
     op("Range", OnConstants, "", Constant(fold::range)),
     op("Reciprocal", Approximated, "inputs of one sign", Elementwise),
+    op("ReduceL1", Approximated, "constant axes", Data(affine::reduce_l1)),
+    op("ReduceL2", Approximated, "constant axes", Data(affine::reduce_l2)),
     op("ReduceMean", Exact, "constant axes", Data(affine::reduce_mean)),
     op("ReduceSum", Exact, "constant axes", Data(affine::reduce_sum)),
+    op("ReduceSumSquare", Exact, "constant axes", Data(affine::reduce_sum_square)),
     op("Relu", Approximated, "", Elementwise),
     op("Reshape", Exact, "constant shape", Data(movement::reshape)),
     op("Round", OnConstants, "", Elementwise),
@@ -153,7 +164,7 @@ pub const OPERATORS: &[Operator] = &[
     op("Sin", Approximated, "", Elementwise),
     op("Size", OnConstants, "", Both(movement::size_of, movement::size_of)),
     op("Slice", Exact, "constant bounds", Data(movement::slice)),
-    op("Softmax", Client, "as the last layer", Data(affine::softmax)),
+    op("Softmax", Approximated, "left to the client as the last layer", Data(rows::softmax)),
     op("Softplus", Approximated, "", Elementwise),
     op("Softsign", Approximated, "", Elementwise),
     op("Split", Exact, "constant sizes", Data(movement::split)),
@@ -182,15 +193,7 @@ const ADVICE: &[(&[&str], &str)] = &[
     ),
     (&["Floor", "Ceil", "Round", "Mod"], "It jumps everywhere, and no polynomial does: leave the rounding out"),
     (
-        &[
-            "LayerNormalization",
-            "InstanceNormalization",
-            "GroupNormalization",
-            "RMSNormalization",
-            "LpNormalization",
-            "LRN",
-            "MeanVarianceNormalization",
-        ],
+        &["InstanceNormalization", "GroupNormalization", "LpNormalization", "LRN", "MeanVarianceNormalization"],
         "It divides by a deviation of encrypted values: retrain with BatchNormalization",
     ),
     (
@@ -229,7 +232,7 @@ const ADVICE: &[(&[&str], &str)] = &[
         "Export the float model before quantization",
     ),
     (
-        &["ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSumExp", "LpPool", "GlobalLpPool"],
+        &["ReduceMax", "ReduceMin", "ReduceProd", "ReduceLogSumExp", "LpPool", "GlobalLpPool"],
         "Use ReduceMean, ReduceSum or average pooling",
     ),
 ];

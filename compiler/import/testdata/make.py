@@ -17,6 +17,7 @@ import onnxruntime
 from onnx.reference import ReferenceEvaluator
 
 import accepted_arithmetic
+import accepted_attention
 import accepted_files
 import accepted_functions
 import accepted_layers
@@ -74,7 +75,14 @@ def write(case):
 def main():
     for old in [p for folder in (HERE, HERE / "refused") for p in folder.glob("*") if p.suffix in SUFFIXES]:
         old.unlink()
-    modules = (accepted_arithmetic, accepted_layers, accepted_functions, accepted_shapes, accepted_files)
+    modules = (
+        accepted_arithmetic,
+        accepted_layers,
+        accepted_functions,
+        accepted_shapes,
+        accepted_files,
+        accepted_attention,
+    )
     cases = [case for module in modules for case in module.cases()]
     if len({case.name for case in cases}) < len(cases):
         raise SystemExit("two cases have one name")

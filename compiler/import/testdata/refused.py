@@ -68,13 +68,8 @@ def encrypted_operands():
     """A constant is needed where these have a value that depends on the input."""
     two = [node("Gemm", "x v", "a"), node("Gemm", "x w", "b")]
     weights = {"v": (2, 2), "w": (2, 2)}
-    for name, nodes in (
-        ("matmul_encrypted", [*two, node("MatMul", "a b", name=BAD)]),
-        ("gemm_encrypted", [*two, node("Gemm", "a b", name=BAD)]),
-        ("pow_encrypted", [*two, node("Pow", "a b", name=BAD)]),
-        ("softmax_inside", [two[0], node("Softmax", "a", "s", BAD), node("Gemm", "s w")]),
-    ):
-        yield name, model(name, nodes, {"x": (2, 2)}, weights)
+    power = [*two, node("Pow", "a b", name=BAD)]
+    yield "pow_encrypted", model("pow_encrypted", power, {"x": (2, 2)}, weights)
     conv = [node("Conv", "w x", name=BAD)]
     yield "conv_encrypted_weight", model("conv_encrypted_weight", conv, {"x": (1, 1, 2, 2)}, {"w": (1, 1, 3, 3)})
     shape = [node("Cast", "x", "s", to=TensorProto.INT64), node("Reshape", "w s", name=BAD)]

@@ -233,3 +233,38 @@ fn one_dimensional_convolution_is_one_chain() {
     ));
     assert_eq!(graph.run(&[tensor(&[1, 1, 4], &[1.0, 2.0, 3.0, 4.0])]).unwrap()[0].data, [21.0, 32.0, 43.0]);
 }
+
+/// y = (x − μ)/√(mean (x − μ)² + ε)·γ, taken apart as exporters do.
+fn layer_norm(end: fn(Build) -> Build) -> Build {
+    let model = Build::new(17)
+        .input("x", &[2, 4])
+        .weight("eps", &[], &[1e-5])
+        .weight("two", &[], &[2.0])
+        .weight("gamma", &[4], &[1.0, 2.0, 3.0, 4.0])
+        .node_with("ReduceMean", "x", "m", vec![ints("axes", &[-1])])
+        .node("Sub", "x m", "d")
+        .node("Pow", "d two", "p")
+        .node_with("ReduceMean", "p", "v", vec![ints("axes", &[-1])])
+        .node("Add", "v eps", "e")
+        .node("Sqrt", "e", "r");
+    end(model).node("Mul", "n gamma", "y").output("y")
+}
+
+#[test]
+fn a_decomposed_layer_norm_is_one_operation() {
+    let ends: [fn(Build) -> Build; 2] =
+        [|m| m.node("Div", "d r", "n"), |m| m.node("Reciprocal", "r", "i").node("Mul", "i d", "n")];
+    for (i, end) in ends.into_iter().enumerate() {
+        let graph = graph(layer_norm(end), &format!("layer_norm{i}"));
+        assert_eq!(ops(&graph), ["input", "layer_norm", "scale"]);
+        let node = &graph.nodes.values().nth(1).unwrap();
+        let Op::Normalize(normalization) = &node.op else { panic!("{:?}", node.op) };
+        assert_eq!(normalization.axes, [1]);
+        assert!((normalization.epsilon - 1e-5).abs() < 1e-12);
+        // It stands for all the nodes that it was made of.
+        assert!(node.origin.nodes.len() >= 7, "{:?}", node.origin);
+    }
+    // Of another row it is not one.
+    let graph = graph(layer_norm(|m| m.node("Tanh", "x", "t").node("Div", "t r", "n")), "not_layer_norm");
+    assert!(!ops(&graph).contains(&"layer_norm") && ops(&graph).contains(&"reciprocal"));
+}
