@@ -3,9 +3,10 @@
 //! Each function is fitted to the inputs that it gets in the network built so far, with the original network's values as
 //! targets, so that a layer makes good what the layers before it got wrong.
 
+use crate::classes::classes;
 use crate::correct::correct;
 use crate::domain;
-use crate::fit::fit;
+use crate::fit::{alternative, fit};
 use crate::groups::Groups;
 use crate::max_pool::{MaxPool, even};
 use crate::network::{Front, Truth};
@@ -24,6 +25,9 @@ const DIVERGED: f64 = 1e100;
 
 /// A more careful fit must have less than this share of the error to be preferred.
 const CLEARLY: f64 = 0.8;
+
+/// Numbers by position must have less than this share of the error: they make the linear maps around them less regular.
+const FAR_BETTER: f64 = 0.5;
 
 /// What every attempt shares.
 pub struct Context<'a> {
@@ -74,10 +78,10 @@ impl<'a> Context<'a> {
         activations.chain(units.into_iter().map(|u| u.end)).collect()
     }
 
-    /// The pin for a layer or its function, else the default.
-    fn choice(&self, layer: &str, function: &str, default: Choice) -> Choice {
+    /// The pin for a layer or its function.
+    fn pin(&self, layer: &str, function: &str) -> Option<Choice> {
         let pin = |name: &str| self.options.pins.iter().rev().find(|p| p.target == name).map(|p| p.choice);
-        pin(layer).or_else(|| pin(function)).unwrap_or(default)
+        pin(layer).or_else(|| pin(function))
     }
 }
 
@@ -171,7 +175,7 @@ impl<'a> Builder<'a> {
                 Op::Activation(function) => self.activation(id, node, *function, default, robustness)?,
                 Op::MaxPool(window) => {
                     let layer = node.origin.layer();
-                    let choice = self.context.choice(layer, "max_pool", even(default));
+                    let choice = self.context.pin(layer, "max_pool").unwrap_or(even(default));
                     let range = self.context.options.ranges.get(layer).copied();
                     let x = self.mapped[&node.args[0]];
                     let pool = MaxPool { origin: &node.origin, choice, robustness, range };
@@ -237,7 +241,6 @@ impl<'a> Builder<'a> {
         robustness: Robustness,
     ) -> Result<(), NonlinearError> {
         let (layer, name) = (node.origin.layer(), function.name());
-        let choice = self.context.choice(layer, name, default);
         let x = self.mapped[&node.args[0]];
         let range = self.context.options.ranges.get(layer).copied();
         let statistics = match (self.statistics(layer, x, Some(id), &[x])?, range) {
@@ -247,7 +250,17 @@ impl<'a> Builder<'a> {
             (None, None) => return Err(NonlinearError::NoData { layer: layer.to_owned(), function: name }),
         };
         domain::check(layer, function, &statistics)?;
-        let fitted = self.fit(function, &statistics, choice, robustness, (x, Some(id)));
+        let place = (x, Some(id));
+        let fitted = match self.context.pin(layer, name) {
+            Some(choice) => self.fit(function, &statistics, choice, robustness, place),
+            None => {
+                let plain = self.fit(function, &statistics, default, robustness, place);
+                let other =
+                    alternative(function, &plain).map(|c| self.fit(function, &statistics, c, robustness, place));
+                other.filter(|other| other.errors.relative < plain.errors.relative).unwrap_or(plain)
+            }
+        };
+        let fitted = self.by_class(function, fitted, range, robustness, (x, id));
         self.note_relative_error(fitted.errors.relative);
         let origin = node.origin.clone().with_note(note(fitted.choice, fitted.errors.rms));
         let value = (fitted.formula.emit(&mut self.graph, x, &fitted.groups, &origin))
@@ -277,6 +290,33 @@ impl<'a> Builder<'a> {
             if found < CLEARLY * best.0 { (found, other) } else { best }
         };
         if self.context.validation == 0 { start.1 } else { careful.fold(start, better).1 }
+    }
+
+    /// The same with numbers of their own for positions that look different, where that is far better for the
+    /// validation samples.
+    fn by_class(
+        &self,
+        function: Function,
+        plain: Fit,
+        range: Option<(f64, f64)>,
+        robustness: Robustness,
+        (x, target): (ValueId, ValueId),
+    ) -> Fit {
+        if self.context.validation == 0 {
+            return plain;
+        }
+        let inputs: Vec<&Tensor> = self.front.value(x).take(self.context.fitting).collect();
+        let shape = self.graph.shape(x);
+        let Some(classes) = classes(shape, &inputs) else { return plain };
+        let groups = Groups::channels(shape).by_position(shape, &classes);
+        let targets = self.context.truths.iter().map(|t| t.values[&target].as_slice());
+        let observed: Vec<Observed<'_>> =
+            inputs.into_iter().zip(targets).map(|(input, target)| Observed { input, target }).collect();
+        let seen = Statistics::measure(shape, groups, &observed, false);
+        let seen = if let Some((lo, hi)) = range { seen.with_range(lo, hi) } else { seen };
+        let finer = self.fit(function, &seen, plain.choice, robustness, (x, Some(target)));
+        let error = |fit: &Fit| self.validation_error(fit, x, Some(target));
+        if error(&finer) < FAR_BETTER * error(&plain) { finer } else { plain }
     }
 
     /// Mean square error of a fit on the validation samples.

@@ -20,6 +20,9 @@ use hec_ir::tensor::Function;
 use hec_poly::Parity;
 use rayon::prelude::*;
 
+/// Ends of a range that are further apart than this are no job for an iteration: nothing near the smaller one matters.
+const WIDEST: f64 = 1e5;
+
 /// Nodes that stand for the uniform measure; they average squares of polynomials of degree 31 exactly.
 const UNIFORM_NODES: usize = 64;
 
@@ -90,6 +93,28 @@ pub fn fit(function: Function, statistics: &Statistics, choice: Choice, robustne
     let errors = GroupErrors::summary(&errors, statistics.whole.count > 0.0);
     let ranges = views.iter().map(|v| (v.mid - v.half, v.mid + v.half)).collect();
     Fit { choice, groups: statistics.groups.clone(), formula: Formula::together(&parts), ranges, errors }
+}
+
+/// An iteration for a fit of 1/x or of a root that is not as precise as its depth lets others be: least squares gets
+/// a factor of four from each level for a smooth function, and less where the ends of the range are far apart.
+pub fn alternative(function: Function, plain: &Fit) -> Option<Choice> {
+    let wanted = libm::exp2(-2.0 * f64::from(plain.formula.depth().0 + 1));
+    let ratio = |&(lo, hi): &(f64, f64)| (lo.abs().max(hi.abs()) / lo.abs().min(hi.abs())).max(1.0 + 1e-9);
+    let widest = plain.ranges.iter().map(ratio).fold(1.0, f64::max);
+    if plain.errors.relative <= wanted || plain.ranges.iter().any(|&(lo, hi)| lo * hi <= 0.0) || widest > WIDEST {
+        return None;
+    }
+    let choice = |family, degree| Some(Choice { family, degree });
+    if Family::Goldschmidt.suits(function) {
+        let enough = Family::Goldschmidt.degrees().find(|&steps| goldschmidt((1.0, widest), steps).error <= wanted);
+        enough.and_then(|steps| choice(Family::Goldschmidt, steps))
+    } else if Family::Newton.suits(function) {
+        let start = RootStart::sensible((1.0, widest));
+        let enough = Family::Newton.degrees().find(|&steps| start.newton(steps, Root::Inverse).error <= wanted);
+        enough.and_then(|steps| choice(Family::Newton, steps))
+    } else {
+        None
+    }
 }
 
 /// Put ranges around zero where that is exact, or nearly so and the family looks at the range alone; gives the parity

@@ -34,16 +34,25 @@ impl Groups {
         Groups { lead: Shape::new(lead), of: (0..count).collect(), count }
     }
 
-    /// Each class of positions along an axis a group of its own, within each of these groups. `classes` has a number
-    /// for each position, without gaps; the groups do not tell positions of that axis apart yet.
-    pub fn by_class(&self, axis: usize, classes: &[usize]) -> Self {
-        let dims = self.lead.dims();
+    /// Each class of positions a group of its own, within each of these groups. Positions are the elements of the axes
+    /// along which these groups do not differ, without the first axis; `classes` has a number from 0 on for each.
+    pub fn by_position(&self, shape: &Shape, classes: &[usize]) -> Self {
+        let free = |axis: usize| axis > 0 && self.lead.dims()[axis] == 1;
+        let extent = |axis: usize| if free(axis) { shape.dims()[axis] } else { self.lead.dims()[axis] };
+        let lead = Shape::new((0..shape.rank()).map(extent).collect::<Vec<_>>());
+        let strides = self.lead.strides();
         let many = classes.iter().max().map_or(1, |most| most + 1);
-        let inner: usize = dims[axis + 1..].iter().product();
-        let rows = self.of.chunks(inner.max(1));
-        let of = rows.flat_map(|row| classes.iter().flat_map(move |c| row.iter().map(move |g| g * many + c))).collect();
-        let lead = dims.iter().enumerate().map(|(a, &d)| if a == axis { classes.len() } else { d }).collect::<Vec<_>>();
-        Groups { lead: Shape::new(lead), of, count: self.count * many }
+        let group = |index: Vec<usize>| {
+            let (mut position, mut at) = (0, 0);
+            for (axis, i) in index.into_iter().enumerate() {
+                match free(axis) {
+                    true => position = position * shape.dims()[axis] + i,
+                    false => at += i * strides[axis],
+                }
+            }
+            self.of[at] * many + classes[position]
+        };
+        Groups { of: lead.indices().map(group).collect(), lead, count: self.count * many }
     }
 
     /// How many there are.
@@ -95,14 +104,15 @@ mod tests {
     fn classes_divide_channels() {
         let shape = Shape::new([2, 3, 2]);
         // The first position differs from the others.
-        let groups = Groups::channels(&shape).by_class(1, &[1, 0, 0]);
+        let groups = Groups::channels(&shape).by_position(&shape, &[1, 0, 0]);
         assert_eq!(groups.count(), 4);
         assert_eq!(groups.table(&shape), [[1, 3, 0, 2, 0, 2], [1, 3, 0, 2, 0, 2]].concat());
         let constant = groups.constant(&[vec![0.0], vec![1.0], vec![2.0], vec![3.0]]);
         assert_eq!(constant.shape.dims(), [1, 3, 2, 1]);
         assert_eq!(constant.data, [1.0, 3.0, 0.0, 2.0, 0.0, 2.0]);
-        let image = Groups::one(4).by_class(2, &[0, 1, 0]);
-        assert_eq!(image.table(&Shape::new([1, 1, 3, 2])), [0, 0, 1, 1, 0, 0]);
+        let shape = Shape::new([1, 2, 3, 2]);
+        let image = Groups::channels(&shape).by_position(&shape, &[0, 0, 1, 1, 0, 0]);
+        assert_eq!(image.table(&shape), [0, 0, 1, 1, 0, 0, 2, 2, 3, 3, 2, 2]);
         assert_eq!(image.constant(&[vec![5.0, 6.0]]).shape.dims(), [1, 1, 1, 1, 2]);
     }
 }

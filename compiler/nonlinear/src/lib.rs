@@ -10,6 +10,7 @@
 
 mod build;
 mod chebyshev;
+mod classes;
 mod composite;
 mod correct;
 mod domain;

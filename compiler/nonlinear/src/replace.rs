@@ -6,8 +6,8 @@ use crate::network::truth;
 use crate::report::{Correction, Replacement};
 use crate::score::Agreement;
 use crate::split::Split;
-use crate::{Calibration, Choice, NonlinearError, Options, ROBUSTNESS};
-use hec_ir::tensor::{Function, Graph, Op, Tensor};
+use crate::{Calibration, Choice, Family, NonlinearError, Options, ROBUSTNESS};
+use hec_ir::tensor::{Function, Graph, Node, Op, Tensor};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -90,9 +90,18 @@ fn menu(graph: &Graph, options: &Options) -> Vec<Vec<Choice>> {
     }
     let group = |&degree: &usize| match degree {
         2 => vec![Choice::KERNEL, Choice::least_squares(2)],
+        // A quartic is a square of a square: two levels as well.
+        3 => vec![Choice::least_squares(3), Choice::least_squares(4)],
         _ => vec![Choice::least_squares(degree)],
     };
-    DEGREES.iter().map(group).collect()
+    let straight = |node: &Node| match node.op {
+        Op::Activation(function) => Family::Composite.suits(function),
+        ref op => matches!(op, Op::MaxPool(_)),
+    };
+    // Beyond the largest degree only compositions go on, for functions that are not smooth.
+    let signs: &[usize] = if graph.nodes.values().any(straight) { &[8, 11] } else { &[] };
+    let composite = |&degree: &usize| vec![Choice { family: Family::Composite, degree }];
+    DEGREES.iter().map(group).chain(signs.iter().map(composite)).collect()
 }
 
 /// The best attempt with a choice, from the boldest setting on. When one keeps all outputs in bounds and the next, more

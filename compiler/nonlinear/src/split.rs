@@ -5,7 +5,7 @@
 //! the others, so that the fits reach further along the directions in which inputs really vary.
 
 use crate::network::{Truth, truth};
-use hec_ir::tensor::{Graph, Tensor, ValueId};
+use hec_ir::tensor::{Domain, Graph, Op, Tensor, ValueId};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -46,13 +46,23 @@ impl<'a> Split<'a> {
                 samples.iter().skip(STRETCHED - 1).step_by(STRETCHED).map(|s| stretched(s, &mean)).collect();
             let inputs: Vec<&[Tensor]> = far.iter().map(Vec::as_slice).collect();
             let truths = truth(graph, &inputs, wanted).unwrap_or_default();
-            for (sample, truth) in far.into_iter().zip(truths).filter(|(_, t)| t.not_finite.is_none()) {
+            let sound = |t: &Truth| t.not_finite.is_none() && same_signs(graph, t, &split.truths[0]);
+            let far: Vec<_> = far.into_iter().zip(truths).filter(|(_, t)| sound(t)).collect();
+            for (sample, truth) in far {
                 split.samples.push(Cow::Owned(sample));
                 split.truths.push(truth);
             }
         }
         split
     }
+}
+
+/// Whether no input of 1/x and its like has gone through zero, where a stretched sample shows nothing that could be.
+fn same_signs(graph: &Graph, stretched: &Truth, usual: &Truth) -> bool {
+    let split = |id: ValueId| matches!(graph.nodes[id].op, Op::Activation(f) if f.domain() == Domain::NonZero);
+    stretched.values.iter().filter(|(id, _)| split(**id)).all(|(id, values)| {
+        usual.values.get(id).is_none_or(|usual| values.iter().zip(usual).all(|(a, b)| a.signum() == b.signum()))
+    })
 }
 
 /// The mean of each input.
