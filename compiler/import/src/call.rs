@@ -39,6 +39,8 @@ impl Constant {
 pub(crate) enum Value {
     Constant(Constant),
     Encrypted(ValueId),
+    /// Integers of an input, which the client looks up in tables before encryption.
+    Tokens(ValueId),
     /// Encrypted, and to be finished by the client.
     Client(ValueId, Vec<ClientOp>),
     /// Of unknown shape, because of an error before; a stand-in of the graph.
@@ -67,6 +69,7 @@ impl Call<'_> {
                 format!("input {index} is a constant, and another input is encrypted"),
                 "Rewrite the layer so that its data input is the encrypted one",
             )),
+            Value::Tokens(_) => Err(crate::tokens::misuse()),
             Value::Client(..) | Value::Unknown(_) => Err(after_client()),
         }
     }

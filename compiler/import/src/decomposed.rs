@@ -122,6 +122,11 @@ impl<'a> Seen<'a> {
         let node = self.node(inner);
         match node.op {
             Op::Activation(Function::Sqrt) => self.mean_square(steps, node.args[0]),
+            // A tiny guard is a maximum with zero, and a root is not negative.
+            Op::Activation(Function::Relu) => {
+                let root = self.node(node.args[0]);
+                if root.op == Op::Activation(Function::Sqrt) { self.mean_square(steps, root.args[0]) } else { None }
+            }
             Op::AddConstant(c) => {
                 let guard = self.uniform(c).filter(|g| (0.0..=GUARD).contains(g))?;
                 let mut root = self.guarded(node.args[0], guard, steps)?;

@@ -15,11 +15,16 @@ pub(crate) fn declare(lowering: &mut Lowering, model: &Model, options: &ImportOp
     let mut problems = Vec::new();
     for input in &model.inputs {
         let shape = shape(input, options, &batch_names);
-        let kind = check_type(input);
+        let kind = kind_of(input.data_type);
         let known = shape.as_ref().ok().cloned();
         let id = lowering.graph.input(&input.name, known.clone().unwrap_or_else(|| Shape::new([])));
-        lowering.bind(&input.name, if known.is_some() { Value::Encrypted(id) } else { Value::Unknown(id) });
-        for fault in [shape.err(), kind.err()].into_iter().flatten() {
+        let value = match (known.is_some(), kind) {
+            (false, _) => Value::Unknown(id),
+            (true, Some(Kind::Integer)) => Value::Tokens(id),
+            (true, _) => Value::Encrypted(id),
+        };
+        lowering.bind(&input.name, value);
+        for fault in [shape.err(), check_type(input, kind).err()].into_iter().flatten() {
             let error = fault.at(&input.name, "input");
             problems.push(Problem { error, position: None, stand_ins: vec![id] });
         }
@@ -27,14 +32,15 @@ pub(crate) fn declare(lowering: &mut Lowering, model: &Model, options: &ImportOp
     problems
 }
 
-fn check_type(input: &Declared) -> Result<(), Fault> {
-    if kind_of(input.data_type) == Some(Kind::Float) {
+/// Real numbers are encrypted, integers looked up.
+fn check_type(input: &Declared, kind: Option<Kind>) -> Result<(), Fault> {
+    if matches!(kind, Some(Kind::Float | Kind::Integer)) {
         return Ok(());
     }
     Err(Fault::new(
         Code::ElementType,
         format!("its elements are {}, and only real numbers are encrypted", type_name(input.data_type)),
-        "Let the client look up the embeddings of token ids, and start the model after the look-up",
+        "Export the model with real inputs, or with token ids as int64",
     ))
 }
 

@@ -30,9 +30,11 @@ mod probe;
 mod product;
 mod rows;
 mod scalar;
+mod split;
 mod stand_in;
 mod tensor_proto;
 mod tidy;
+mod tokens;
 mod window;
 mod wire;
 
@@ -40,6 +42,7 @@ pub use check::{CheckReport, NodeReport, Verdict};
 pub use error::{Code, ImportError};
 pub use model::OPSETS;
 pub use operators::{OPERATORS, Operator, Treatment};
+pub use split::{Parts, split};
 
 use error::Fault;
 use hec_ir::tensor::Graph;

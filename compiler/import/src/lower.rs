@@ -7,7 +7,7 @@ use crate::error::{Code, Fault, ImportError};
 use crate::model::{Model, Node};
 use crate::probe::Probes;
 use crate::tensor_proto::{Kind, MAX_ELEMENTS};
-use crate::{fold, inputs, operators, rows};
+use crate::{fold, inputs, operators, rows, tokens};
 use hec_ir::Origin;
 use hec_ir::tensor::{ConstId, Graph, LinearStep, Op, Output, Shape, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +63,9 @@ pub(crate) fn lower(model: &Model, options: &ImportOptions) -> Lowered {
     problems.retain(|p| p.stand_ins.is_empty() || p.stand_ins.iter().any(|id| live.contains(id)));
     for (node, verdict) in model.nodes.iter().zip(&mut verdicts) {
         let used = |name: &String| match lowering.values.get(name) {
-            Some(Value::Encrypted(id) | Value::Client(id, _) | Value::Unknown(id)) => live.contains(id),
+            Some(Value::Encrypted(id) | Value::Tokens(id) | Value::Client(id, _) | Value::Unknown(id)) => {
+                live.contains(id)
+            }
             Some(Value::Constant(_)) | None => false,
         };
         if matches!(verdict, Verdict::Approximated { .. }) && !node.outputs.iter().any(used) {
@@ -188,6 +190,9 @@ impl Lowering {
         if client && !operator.passes_client() {
             return Err(after_client());
         }
+        if call.inputs.iter().flatten().any(|v| matches!(v, Value::Tokens(_))) {
+            return tokens::lower(self, operator, call);
+        }
         // The client computes it in clear.
         if operator.name == "Softmax" && call.node.outputs.first().is_some_and(|o| last.contains(o.as_str())) {
             return rows::last_softmax(self, call);
@@ -198,7 +203,7 @@ impl Lowering {
     /// The encrypted values that a node uses.
     pub fn dependencies(&self, node: &Node) -> Vec<ValueId> {
         let encrypted = |name: &String| match self.values.get(name)? {
-            Value::Encrypted(id) | Value::Client(id, _) | Value::Unknown(id) => Some(*id),
+            Value::Encrypted(id) | Value::Tokens(id) | Value::Client(id, _) | Value::Unknown(id) => Some(*id),
             Value::Constant(_) => None,
         };
         node.inputs.iter().filter_map(encrypted).collect()
@@ -211,7 +216,7 @@ impl Lowering {
             let (value, client) = match self.values.get(name) {
                 Some(Value::Encrypted(id) | Value::Unknown(id)) => (*id, Vec::new()),
                 Some(Value::Client(id, ops)) => (*id, ops.clone()),
-                Some(Value::Constant(_)) | None => {
+                Some(Value::Constant(_) | Value::Tokens(_)) | None => {
                     let reason = "this output does not depend on an encrypted input";
                     let error = Fault::new(Code::Output, reason, "Remove it from the model").at(name, "output");
                     problems.push(Problem { error, position: None, stand_ins: Vec::new() });

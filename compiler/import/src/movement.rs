@@ -66,7 +66,9 @@ pub(crate) fn size_of(lowering: &mut Lowering, call: &Call) -> Values {
 fn value_shape(lowering: &Lowering, call: &Call) -> Result<Shape, Fault> {
     match call.value(0)? {
         Value::Constant(c) => Ok(c.tensor.shape.clone()),
-        Value::Encrypted(id) | Value::Client(id, _) | Value::Unknown(id) => Ok(lowering.graph.shape(*id).clone()),
+        Value::Encrypted(id) | Value::Tokens(id) | Value::Client(id, _) | Value::Unknown(id) => {
+            Ok(lowering.graph.shape(*id).clone())
+        }
     }
 }
 
@@ -393,6 +395,7 @@ fn part_shape(lowering: &Lowering, value: &Value) -> Result<Shape, Fault> {
     match value {
         Value::Constant(c) => Ok(c.tensor.shape.clone()),
         Value::Encrypted(id) => Ok(lowering.graph.shape(*id).clone()),
+        Value::Tokens(_) => Err(crate::tokens::misuse()),
         Value::Client(..) | Value::Unknown(_) => Err(crate::call::after_client()),
     }
 }

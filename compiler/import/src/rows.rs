@@ -16,6 +16,7 @@ pub(crate) fn last_softmax(lowering: &mut Lowering, call: &Call) -> Values {
         Value::Constant(Constant { name, .. }) => {
             return Err(Fault::form(format!("softmax of the constant \"{name}\""), "Fold it before exporting"));
         }
+        Value::Tokens(_) => return Err(crate::tokens::misuse()),
         Value::Unknown(_) => return Err(crate::call::after_client()),
     };
     match *softmax_axes(lowering.graph.shape(id), call)?.as_slice() {

@@ -60,7 +60,7 @@ impl Lowering {
     fn shape_of(&self, name: &str) -> Option<Shape> {
         match self.values.get(name)? {
             Value::Constant(c) => Some(c.tensor.shape.clone()),
-            Value::Encrypted(id) | Value::Client(id, _) => Some(self.graph.shape(*id).clone()),
+            Value::Encrypted(id) | Value::Tokens(id) | Value::Client(id, _) => Some(self.graph.shape(*id).clone()),
             Value::Unknown(_) => None,
         }
     }

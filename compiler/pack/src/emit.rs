@@ -101,7 +101,12 @@ impl Emitter<'_> {
             Op::Mul => SlotOp::Mul,
             Op::Square => SlotOp::Square,
             Op::BatchMatMul => return Err(PackError::MatrixProduct { layer: origin.layer().to_owned() }),
-            Op::Linear(_) | Op::Activation(_) | Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) => {
+            Op::Linear(_)
+            | Op::Activation(_)
+            | Op::MaxPool(_)
+            | Op::Softmax { .. }
+            | Op::Normalize(_)
+            | Op::Lookup { .. } => {
                 return Err(PackError::Activation { layer: origin.layer().to_owned(), function: node.op.name() });
             }
         };

@@ -70,7 +70,7 @@ pub(crate) fn analyse(graph: &Graph) -> Result<Network, PackError> {
                 links.insert(value, link);
             }
             Op::Activation(function) => return Err(PackError::Activation { layer, function: function.name() }),
-            Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) => {
+            Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) | Op::Lookup { .. } => {
                 return Err(PackError::Activation { layer, function: node.op.name() });
             }
             Op::BatchMatMul => return Err(PackError::MatrixProduct { layer }),

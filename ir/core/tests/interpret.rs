@@ -348,3 +348,19 @@ fn normalised_rows_have_unit_mean_square() {
     let huge = Normalization { axes: vec![2], center: true, epsilon: 1e12 };
     assert!(unary(Op::Normalize(huge), &[], x).data.iter().all(|v| v.abs() < 1e-5));
 }
+
+#[test]
+fn a_look_up_gives_rows_by_number() {
+    let of = |dims: &[usize], data: &[f64]| Tensor::new(Shape::new(dims), data.to_vec()).unwrap();
+    let mut g = Graph::new("lookup");
+    let ids = g.input("ids", Shape::new([2, 2]));
+    let table = g.constants.add("table", of(&[3, 2], &[0.0, 1.0, 10.0, 11.0, 20.0, 21.0]));
+    let rows = g.push(Op::Lookup { table }, [ids], Origin::node("embed")).unwrap();
+    g.outputs.push(hec_ir::tensor::Output { name: "y".into(), value: rows, client: vec![] });
+    let y = g.run(&[of(&[2, 2], &[2.0, 0.0, 1.0, 2.0])]).unwrap().remove(0);
+    assert_eq!(y, of(&[2, 2, 2], &[20.0, 21.0, 0.0, 1.0, 10.0, 11.0, 20.0, 21.0]));
+    for wrong in [3.0, -1.0, 0.5, f64::NAN, 1e300] {
+        let error = g.run(&[of(&[2, 2], &[0.0, wrong, 0.0, 0.0])]).unwrap_err().to_string();
+        assert!(error.contains("embed") && error.contains("3 rows"), "{error}");
+    }
+}

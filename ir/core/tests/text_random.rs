@@ -156,7 +156,7 @@ fn function(tape: &mut Tape) -> Function {
 }
 
 fn tensor_op(tape: &mut Tape, graph: &mut Graph, shape: &Shape) -> Op {
-    match tape.below(14) {
+    match tape.below(15) {
         0..=3 => chain(tape, graph, shape.clone()),
         4 => Op::AddConstant(constant(tape, graph, shape.clone())),
         5 => Op::Power(2 + tape.below(5) as u32),
@@ -174,6 +174,10 @@ fn tensor_op(tape: &mut Tape, graph: &mut Graph, shape: &Shape) -> Op {
             center: tape.one_in(2),
             epsilon: f64::from(tape.below(9) as u32) * 1e-6,
         }),
+        12 => {
+            let table = Shape::new([1 + tape.below(4), 1 + tape.below(3)]);
+            Op::Lookup { table: constant(tape, graph, table) }
+        }
         _ => [Op::Add, Op::Sub, Op::Mul, Op::BatchMatMul][tape.below(4)].clone(),
     }
 }

@@ -100,6 +100,12 @@ pub enum Op {
         /// The axis.
         axis: usize,
     },
+    /// Rows of a table by their number, such as the embeddings of token ids: [i…] → [i…, r…] for a table [n, r…]. Only the
+    /// client looks up, in clear.
+    Lookup {
+        /// The table.
+        table: ConstId,
+    },
     /// Row / √(mean square + ε), without scale and shift; must be replaced by polynomials.
     Normalize(Normalization),
 }

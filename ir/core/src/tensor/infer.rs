@@ -70,6 +70,7 @@ impl Op {
             Op::MaxPool(_) => "max_pool",
             Op::BatchMatMul => "batch_matmul",
             Op::Softmax { .. } => "softmax",
+            Op::Lookup { .. } => "lookup",
             Op::Normalize(n) if n.center => "layer_norm",
             Op::Normalize(_) => "rms_norm",
         }
@@ -258,6 +259,10 @@ impl Graph {
             (Op::Power(k), [x]) if *k < 2 => Err(invalid(name, x, "the exponent must be at least 2")),
             (Op::MaxPool(window), [x]) => window_shape(name, x, window),
             (Op::Softmax { axis }, [x]) if *axis >= x.rank() => Err(invalid(name, x, format!("no axis {axis}"))),
+            (Op::Lookup { table }, [x]) => match constant(*table)?.shape.dims() {
+                [rows, row @ ..] if *rows > 0 => Ok(Shape::new([x.dims(), row].concat())),
+                table => Err(invalid(name, x, format!("a table of shape {table:?} has no rows"))),
+            },
             (Op::Normalize(n), [x]) => normalization_shape(name, x, n),
             (Op::BatchMatMul, [x, y]) => product_shape(name, x, y),
             (_, [x]) => Ok((*x).clone()),

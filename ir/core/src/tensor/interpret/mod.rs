@@ -10,7 +10,7 @@ mod strided;
 use super::{ClientOp, Graph, Node, Op, Shape, ShapeError, Tensor, ValueId, Window};
 use crate::entity::{Entity, EntityVec};
 use hec_poly::Basis;
-use rows::{normalize, softmax};
+use rows::{lookup, normalize, softmax};
 use strided::Strided;
 
 /// Why a network cannot be run on the given inputs.
@@ -165,6 +165,7 @@ impl Graph {
             }
             (Op::MaxPool(window), &[x]) => max_pool(x, &node.shape, window),
             (Op::Softmax { axis }, &[x]) => softmax(x, *axis)?,
+            (Op::Lookup { table }, &[x]) => lookup(x, self.constants.tensor(*table), &node.shape)?,
             (Op::Normalize(normalization), &[x]) => normalize(x, normalization),
             (Op::BatchMatMul, &[x, y]) => linear::batch_matmul(x, y, &node.shape),
             (Op::Negate, &[x]) => map(x, |x| -x),

@@ -1,4 +1,4 @@
-//! What is computed of whole rows: softmax and normalisation.
+//! What is computed of whole rows: look-up, softmax and normalisation.
 
 use super::strided::Strided;
 use crate::tensor::{Normalization, Shape, ShapeError, Tensor};
@@ -52,4 +52,20 @@ pub(super) fn normalize(x: &Tensor, n: &Normalization) -> Tensor {
     let factors: Vec<f64> = squares.into_iter().map(|s| 1.0 / libm::sqrt(s + n.epsilon)).collect();
     data.iter_mut().zip(&row_of).for_each(|(v, &row)| *v *= factors[row]);
     Tensor { shape: x.shape.clone(), data }
+}
+
+/// The rows of the table with these numbers.
+pub(super) fn lookup(x: &Tensor, table: &Tensor, shape: &Shape) -> Result<Tensor, ShapeError> {
+    let rows = table.shape.dims().first().copied().unwrap_or(0);
+    let row = table.data.len() / rows.max(1);
+    let mut data = Vec::with_capacity(x.data.len() * row);
+    for &number in &x.data {
+        let index = number as usize;
+        if index as f64 != number || index >= rows {
+            let reason = format!("{number} is not the number of one of {rows} rows");
+            return Err(ShapeError::Invalid { op: "lookup", shape: x.shape.dims().to_vec(), reason });
+        }
+        data.extend_from_slice(&table.data[index * row..][..row]);
+    }
+    Ok(Tensor { shape: shape.clone(), data })
 }

@@ -34,6 +34,7 @@ const OTHERS: &[&str] = &[
     "polynomial",
     "max_pool",
     "softmax",
+    "lookup",
     "layer_norm",
     "rms_norm",
 ];
@@ -165,6 +166,7 @@ impl Reader {
                 c.word("axis")?;
                 Op::Softmax { axis: c.integer("an axis")? }
             }
+            "lookup" => Op::Lookup { table: self.operand(c)? },
             "layer_norm" | "rms_norm" => Op::Normalize(normalization(c, name == "layer_norm")?),
             function => Op::Activation(activation(c, function)?),
         };

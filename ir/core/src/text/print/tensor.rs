@@ -73,6 +73,7 @@ fn operation(graph: &Graph, node: &Node) -> String {
         }
         Op::MaxPool(w) => format!("{name} {args}{}", window(w)),
         Op::Softmax { axis } => format!("{name} {args} axis {axis}"),
+        Op::Lookup { table } => format!("{name} {args}, {}", constant(&graph.constants, *table)),
         Op::Normalize(n) => format!("{name} {args} axes {} epsilon {}", tight(&n.axes), number(n.epsilon)),
         Op::Negate | Op::Add | Op::Sub | Op::Mul | Op::Square | Op::BatchMatMul => format!("{name} {args}"),
     }
