@@ -193,8 +193,14 @@ impl RootStart {
         let t = formula.shift(unit, numbers([-mid / half]));
         // x = half·v
         let v = unit;
-        let coefficients = self.best.coefficients.iter().map(|c| c / beta[0]).collect();
-        let mut w = formula.polynomial(t, Basis::Chebyshev, vec![coefficients]);
+        let coefficients: Vec<f64> = self.best.coefficients.iter().map(|c| c / beta[0]).collect();
+        let mut w = match coefficients[..] {
+            [offset, slope] => {
+                let scaled = formula.scale(t, numbers([slope]));
+                formula.shift(scaled, numbers([offset]))
+            }
+            _ => formula.polynomial(t, Basis::Chebyshev, vec![coefficients]),
+        };
         for (k, &(a, b)) in cubics.iter().enumerate() {
             let product = formula.mul(v, w);
             if root == Root::Plain && k + 1 == steps {

@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn symmetric_functions_have_the_best_polynomial_of_their_parity() {
-        let functions: [(&(dyn Fn(f64) -> f64 + Sync), Parity, &[f64]); 4] = [
+        type Case<'a> = (&'a (dyn Fn(f64) -> f64 + Sync), Parity, &'a [f64]);
+        let functions: [Case<'_>; 4] = [
             (&|t| libm::tanh(3.0 * t), Parity::Odd, &[]),
             (&|t| 1.0 / (1.0 + libm::exp(-4.0 * t)), Parity::Odd, &[]),
             (&|t| t.max(0.0), Parity::Even, &[0.0]),

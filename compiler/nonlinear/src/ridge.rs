@@ -105,10 +105,9 @@ fn inverse(mut a: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
         a[k][k] = 1.0;
         a[k].iter_mut().for_each(|x| *x /= pivot);
         let row = a[k].clone();
-        for (i, other) in a.iter_mut().enumerate().filter(|(i, _)| *i != k) {
+        for (_, other) in a.iter_mut().enumerate().filter(|(i, _)| *i != k) {
             let factor = std::mem::replace(&mut other[k], 0.0);
             other.iter_mut().zip(&row).for_each(|(x, r)| *x -= factor * r);
-            debug_assert!(i != k);
         }
     }
     Some(a)
@@ -156,9 +155,9 @@ mod tests {
     fn an_inverse_times_its_matrix_is_one() {
         let matrix: Vec<Vec<f64>> = vec![vec![4.0, 1.0, 0.5], vec![1.0, 3.0, -0.2], vec![0.5, -0.2, 2.0]];
         let found = inverse(matrix.clone()).unwrap();
-        for i in 0..3 {
+        for (i, row) in matrix.iter().enumerate() {
             for j in 0..3 {
-                let entry: f64 = (0..3).map(|k| matrix[i][k] * found[k][j]).sum();
+                let entry: f64 = row.iter().zip(&found).map(|(a, line)| a * line[j]).sum();
                 assert!((entry - f64::from(u8::from(i == j))).abs() < 1e-14);
             }
         }
