@@ -84,9 +84,9 @@ pub struct How {
     /// What is done to raw inputs first, becoming part of the network: scale=1/255,mean=0.5/0.5/0.5,std=0.2/0.2/0.2
     #[arg(long, value_name = "SPEC")]
     pub preprocess: Option<String>,
-    /// Choose the polynomial of a function or of a layer: relu=kernel:2, relu=lsq:4, "layer name"=minimax:7;
-    /// the families are lsq, minimax, chebyshev, jackson, hermite (degree 1 to 31) and kernel, epanechnikov, box,
-    /// logistic (degree 2)
+    /// Choose the replacement of a function or of a layer: relu=kernel:2, relu=lsq:4, "layer name"=minimax:7. Polynomials of
+    /// degree 1 to 31 are lsq, minimax, wminimax, chebyshev, jackson, hermite, ridge, kernel, epanechnikov, box, logistic;
+    /// composite:BITS is for functions of straight pieces and max_pool, goldschmidt:STEPS for 1/x, newton:STEPS for roots
     #[arg(long, value_name = "PIN")]
     pub activation: Vec<String>,
     /// Range of a layer's input where there is no calibration data: layer=-4,6

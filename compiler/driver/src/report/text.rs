@@ -151,8 +151,9 @@ fn write_replacements(out: &mut String, r: &Report) -> std::fmt::Result {
         let outside = x.outside.map_or(String::new(), |p| format!(", P(outside) {p:.1e}"));
         writeln!(
             out,
-            "{:<10} {} by {}: {} channels, range {:.2}..{:.2}, rms {:.4}, max {:.4}{outside}",
-            x.layer, x.function, x.choice, x.channels, x.range.0, x.range.1, x.rms, x.max
+            "{:<10} {} by {}: depth {}, {} products, {} channels, range {:.2}..{:.2}, rms {:.4}, max {:.4}, {:.2e} a \
+             quarter outside{outside}",
+            x.layer, x.function, x.choice, x.depth.0, x.products, x.channels, x.range.0, x.range.1, x.rms, x.max, x.growth
         )?;
         if let Some(advice) = &x.advice {
             writeln!(out, "           {advice}")?;
