@@ -111,6 +111,8 @@ pub struct Built {
     pub replacements: Vec<Replacement>,
     /// What was done to linear layers, in order.
     pub corrections: Vec<Correction>,
+    /// The value that stands for each of the original network's.
+    pub values: BTreeMap<ValueId, ValueId>,
     /// How it agrees with the original one; `None` without samples.
     pub agreement: Option<Agreement>,
     /// The largest output on the samples, relative to the original network's largest.
@@ -196,6 +198,7 @@ impl<'a> Builder<'a> {
             graph: self.graph,
             replacements: self.replacements,
             corrections: self.corrections,
+            values: self.mapped,
             agreement,
             overshoot,
             worst_relative_error: self.worst_relative_error,

@@ -34,6 +34,7 @@ mod replace;
 mod report;
 mod ridge;
 mod score;
+mod sensitivity;
 mod smoothing;
 mod split;
 mod statistics;
@@ -53,6 +54,10 @@ pub use pin::{Choice, Family, MAX_DEGREE, Pin, PinError, parse_range};
 pub use replace::{Replaced, replace};
 pub use report::{Correction, Method, Replacement};
 pub use score::Agreement;
+pub use sensitivity::{
+    Gain, LayerError, MeasuredError, PredictedErrors, Sensitivity, functions, local_errors, measured_errors,
+    predict_errors,
+};
 pub use smoothing::Kernel;
 pub use statistics::{Bin, Density, Observed, Statistics};
 pub use tail::Tail;

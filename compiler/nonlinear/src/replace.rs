@@ -5,11 +5,12 @@ use crate::domain;
 use crate::network::truth;
 use crate::report::{Correction, Replacement};
 use crate::score::Agreement;
+use crate::sensitivity::{PredictedErrors, predict_errors};
 use crate::split::Split;
 use crate::{Calibration, Choice, Family, NonlinearError, Options, ROBUSTNESS};
-use hec_ir::tensor::{Function, Graph, Node, Op, Tensor};
+use hec_ir::tensor::{Function, Graph, Node, Op, Tensor, ValueId};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Degrees of the least-squares fits in order of cost, the largest of each depth among them.
 const DEGREES: [usize; 8] = [2, 3, 5, 7, 11, 15, 23, 31];
@@ -25,6 +26,11 @@ pub struct Replaced {
     pub corrections: Vec<Correction>,
     /// Agreement with the original network on the calibration samples held out for validation; `None` without samples.
     pub agreement: Option<Agreement>,
+    /// The value of `graph` that stands for each of the original network's values.
+    pub values: BTreeMap<ValueId, ValueId>,
+    /// How far the inputs of replaced layers and the outputs are off, predicted from each layer's own error; `None`
+    /// without samples for validation, or where nothing is replaced.
+    pub errors: Option<PredictedErrors>,
     /// What the user should know: above all, that no choice was good enough and this is the best one.
     pub warnings: Vec<String>,
 }
@@ -54,8 +60,15 @@ pub fn replace(graph: &Graph, calibration: &Calibration, options: &Options) -> R
     let start = Builder::new(&context, &inputs).until_first_function()?;
     let built = search(&start, graph, options, samples.is_empty())?;
     let warnings = warnings(&built, options);
-    let Built { graph, replacements, corrections, agreement, .. } = built;
-    Ok(Replaced { graph, replacements, corrections, agreement, warnings })
+    let held_out = &inputs[context.fitting..context.fitting + validation];
+    let errors = if validation == 0 || built.replacements.is_empty() {
+        None
+    } else {
+        let error = |reason| NonlinearError::Interpret { layer: "(errors)".to_owned(), reason };
+        Some(predict_errors(graph, &built.graph, &built.values, held_out).map_err(error)?)
+    };
+    let Built { graph, replacements, corrections, agreement, values, .. } = built;
+    Ok(Replaced { graph, replacements, corrections, agreement, values, errors, warnings })
 }
 
 /// The cheapest attempt that suffices, or the best of all.

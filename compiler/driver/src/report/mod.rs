@@ -13,7 +13,7 @@ use hec_ir::leveled::Scheme;
 use hec_ir::program::Program;
 use hec_ir::tensor::Graph;
 use hec_ir::{BootstrapParameters, Level, Parameters};
-use hec_nonlinear::{Correction, Replaced, Replacement};
+use hec_nonlinear::{Correction, PredictedErrors, Replaced, Replacement};
 use hec_optimize::Optimized;
 use hec_params::{EncapsulationReport, SecurityReport};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct Report {
     pub corrections: Vec<Correction>,
     /// Share of validation samples whose class the polynomial network keeps, and its relative error.
     pub agreement: Option<AgreementReport>,
+    /// How far replaced layers' inputs and the outputs are off on new inputs, predicted from each layer's own error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<PredictedErrors>,
     /// Rules of the optimizer that found something new, with how often.
     pub rules: Vec<(String, usize)>,
     /// One row a layer.
@@ -197,6 +200,7 @@ impl Report {
         report.replacements = replaced.replacements.clone();
         report.corrections = replaced.corrections.clone();
         report.agreement = agreement;
+        report.errors = replaced.errors.clone();
         report.rules = optimized.fired.clone();
         report.alternatives = back.alternatives.clone();
         report.warnings.extend(replaced.warnings.iter().cloned());
@@ -227,6 +231,7 @@ impl Report {
             replacements: Vec::new(),
             corrections: Vec::new(),
             agreement: None,
+            errors: None,
             rules: Vec::new(),
             layers: table::rows(back),
             total: back.costs.total.clone(),

@@ -46,6 +46,13 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
             a.samples
         )?;
     }
+    if let Some(e) = &r.errors {
+        writeln!(
+            out,
+            "errors     outputs within {:.1} % (rms) predicted for new inputs, by layer below",
+            100.0 * e.outputs
+        )?;
+    }
     writeln!(out)?;
     write_layers(out, r)?;
     writeln!(out)?;
@@ -155,6 +162,13 @@ fn write_replacements(out: &mut String, r: &Report) -> std::fmt::Result {
              quarter outside{outside}",
             x.layer, x.function, x.choice, x.depth.0, x.products, x.channels, x.range.0, x.range.1, x.rms, x.max, x.growth
         )?;
+        if let Some(e) = r.errors.iter().flat_map(|e| &e.layers).find(|e| e.layer == x.layer) {
+            let (input, adds) = (100.0 * e.input, 100.0 * e.adds);
+            writeln!(
+                out,
+                "           predicted: its input within {input:.2} %, adds {adds:.2} % to the outputs' error"
+            )?;
+        }
         if let Some(advice) = &x.advice {
             writeln!(out, "           {advice}")?;
         }
