@@ -9,6 +9,9 @@ use hec_ir::tensor::{Shape, Tensor};
 /// Samples below which positions are not told apart.
 const LEAST_SAMPLES: usize = 16;
 
+/// Samples that are looked at at most.
+const ENOUGH: usize = 64;
+
 /// How many positions of a sequence get a class of their own at most.
 const MOST: usize = 3;
 
@@ -20,6 +23,8 @@ pub fn classes(shape: &Shape, samples: &[&Tensor]) -> Option<Vec<usize>> {
     if samples.len() < LEAST_SAMPLES {
         return None;
     }
+    let spread: Vec<&Tensor> = samples.iter().step_by(samples.len().div_ceil(ENOUGH)).copied().collect();
+    let samples = &spread;
     match *shape.dims() {
         [batch, positions, channels] if positions > 2 => {
             let at = move |p: usize, c: usize| (0..batch).map(move |b| (b * positions + p) * channels + c);

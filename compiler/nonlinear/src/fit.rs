@@ -85,7 +85,7 @@ pub fn fit(function: Function, statistics: &Statistics, choice: Choice, robustne
         Family::Newton => newton(function, &ranges, choice.degree),
         _ => {
             let polynomial = |view: &View<'_>| view.polynomial(choice, robustness, parity, &nodes);
-            formulas(views.par_iter().map(polynomial).collect())
+            formulas(&views.par_iter().map(polynomial).collect::<Vec<_>>())
         }
     };
     let errors: Vec<GroupErrors> =

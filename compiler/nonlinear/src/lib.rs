@@ -1,8 +1,9 @@
 //! Polynomial replacements for non-polynomial functions, fitted to calibration data.
 //!
 //! What it is: the stage that turns a network with activations and maxima into one of sums, products and polynomials.
-//! Core concept: the *fit*, a polynomial for each channel under the density that the channel really sees, with just
-//! enough attention to the range beyond it. It is chosen by validation, never by the error on the data it was fitted to.
+//! Core concept: the *fit*, a formula (one polynomial as a rule) with numbers for each channel under the density that the
+//! channel really sees, with just enough attention to the range beyond it. It is chosen by validation, never by the error
+//! on the data it was fitted to.
 //! Start at [`replace`].
 //! Invariant: fits, choices and results are the same on every machine and for any number of threads.
 //! Non-goal: retraining, and the cost of packing; `optimize` folds the scales that this stage leaves.

@@ -26,8 +26,8 @@ fn inputs(graph: &Graph, images: &[Tensor]) -> Vec<Vec<Tensor>> {
     seen.into_iter().map(|(_, tensors)| tensors).collect()
 }
 
-/// R² and the largest error relative to the standard deviation of the inputs, on `test`.
-fn score(choice: Choice, groups: Groups, train: &[Tensor], test: &[Tensor]) -> (f64, f64) {
+/// R² and the largest error relative to the standard deviation of the inputs, on `test`; levels.
+fn score(choice: Choice, groups: Groups, train: &[Tensor], test: &[Tensor]) -> (f64, f64, u32) {
     let shape = train[0].shape.clone();
     let targets: Vec<Vec<f32>> = train.iter().map(|t| t.data.iter().map(|x| x.max(0.0) as f32).collect()).collect();
     let observed: Vec<Observed<'_>> =
@@ -43,7 +43,7 @@ fn score(choice: Choice, groups: Groups, train: &[Tensor], test: &[Tensor]) -> (
             largest = largest.max(e.abs());
         }
     }
-    (1.0 - error / (square - sum * sum / count), largest / statistics.whole.std)
+    (1.0 - error / (square - sum * sum / count), largest / statistics.whole.std, fitted.formula.depth().0)
 }
 
 struct Row {
@@ -51,6 +51,7 @@ struct Row {
     mean: f64,
     least: f64,
     largest: f64,
+    depth: f64,
 }
 
 /// Mean and least R² over the layers, and the largest error of all.
@@ -76,6 +77,7 @@ fn table(model: &str, (train, test): (&str, &str), scale: f64, counts: [usize; 2
         ("ridge:2", "ridge:2", true),
         ("lsq:2", "lsq:2", true),
         ("lsq:4", "lsq:4", true),
+        ("lsq:8", "lsq:8", true),
     ];
     let mut row = |&(name, choice, by_channel): &(&'static str, &str, bool)| {
         let choice = Pin::parse(&format!("relu={choice}")).unwrap().choice;
@@ -84,12 +86,13 @@ fn table(model: &str, (train, test): (&str, &str), scale: f64, counts: [usize; 2
             let groups = if by_channel { Groups::channels(shape) } else { Groups::one(shape.rank()) };
             score(choice, groups, train, test)
         };
-        let scores: Vec<(f64, f64)> = train.iter().zip(&test).map(score).collect();
+        let scores: Vec<(f64, f64, u32)> = train.iter().zip(&test).map(score).collect();
         let mean = scores.iter().map(|s| s.0).sum::<f64>() / scores.len() as f64;
         let least = scores.iter().map(|s| s.0).fold(f64::INFINITY, f64::min);
         let largest = scores.iter().map(|s| s.1).fold(0.0, f64::max);
-        text += &format!("  {name:22}{mean:8.3}{least:8.3}{largest:8.2}\n");
-        Row { name, mean, least, largest }
+        let depth = scores.iter().map(|s| f64::from(s.2)).sum::<f64>() / scores.len() as f64;
+        text += &format!("  {name:22}{mean:8.3}{least:8.3}{largest:8.2}   depth {depth:.2}\n");
+        Row { name, mean, least, largest, depth }
     };
     let rows = rows.iter().map(&mut row).collect();
     print!("{text}");
@@ -112,6 +115,8 @@ fn check(rows: Option<Vec<Row>>, expected: &[(&str, f64)]) {
     assert!(row("lsq:2").mean > row("minimax:2").mean && row("lsq:4").mean > row("lsq:2").mean);
     assert!(row("lsq:2").mean > row("lsq:2 per tensor").mean && row("lsq:2").least > 0.5);
     assert!(rows.iter().all(|r| r.largest.is_finite()));
+    // Squares of squares are completed for most layers, and none takes more than a tree.
+    assert!(row("lsq:2").depth == 1.0 && row("lsq:4").depth < 2.5 && row("lsq:8").depth <= 4.0);
 }
 
 const MNIST: (&str, &str) = ("mnist_train_0_1999_images.npy", "mnist_test_0_999_images.npy");
