@@ -3,6 +3,7 @@
 //! Each function is fitted to the inputs that it gets in the network built so far, with the original network's values as
 //! targets, so that a layer makes good what the layers before it got wrong.
 
+use crate::attention::{Attention, LayerNorm, Quality, Softmax, sources};
 use crate::classes::classes;
 use crate::correct::correct;
 use crate::domain;
@@ -43,6 +44,8 @@ pub struct Context<'a> {
     pub options: &'a Options,
     /// Linear layers that can be re-fitted, by the nodes at their ends.
     units: BTreeMap<ValueId, Unit>,
+    /// Softmaxes, by the nodes at their ends.
+    attentions: BTreeMap<ValueId, Attention>,
     /// For each value the index of the node that uses it last.
     last_use: EntityVec<ValueId, usize>,
 }
@@ -68,7 +71,17 @@ impl<'a> Context<'a> {
             let input = original.nodes[unit.linear].args[0];
             last_use[input] = last_use[input].max(unit.end.index());
         }
-        Context { original, truths, fitting, validation, options, units, last_use }
+        // A softmax is replaced together with the product behind it.
+        let mut attentions = Attention::all(original);
+        attentions.retain(|_, a| !kept(&original.nodes[a.softmax], options));
+        let mut keep = |value: ValueId, until: ValueId| last_use[value] = last_use[value].max(until.index());
+        for (&end, attention) in &attentions {
+            attention.needs(original).into_iter().for_each(|value| keep(value, end));
+        }
+        for (id, node) in original.nodes.iter().filter(|(_, n)| matches!(n.op, Op::Normalize(_))) {
+            sources(original, node.args[0]).into_iter().for_each(|value| keep(value, id));
+        }
+        Context { original, truths, fitting, validation, options, units, attentions, last_use }
     }
 
     /// The original network's values that something is fitted to.
@@ -83,6 +96,21 @@ impl<'a> Context<'a> {
         let pin = |name: &str| self.options.pins.iter().rev().find(|p| p.target == name).map(|p| p.choice);
         pin(layer).or_else(|| pin(function))
     }
+
+    /// How good a function of rows must be, by its pin or by the default for activations.
+    fn quality(&self, layer: &str, function: &str, default: Choice) -> Quality {
+        let asked = self.options.max_row_error.map_or_else(|| Quality::beside(default), Quality::Within);
+        self.pin(layer, function).map_or(asked, |c| Quality::Degree(c.degree))
+    }
+}
+
+/// Whether a function stays as it is.
+fn kept(node: &Node, options: &Options) -> bool {
+    let function = match node.op {
+        Op::Activation(function) => function.name(),
+        _ => node.op.name(),
+    };
+    options.keep.contains(function) || options.keep.contains(node.origin.layer())
 }
 
 /// A polynomial network in the making.
@@ -98,6 +126,20 @@ pub struct Builder<'a> {
     replacements: Vec<Replacement>,
     corrections: Vec<Correction>,
     worst_relative_error: f64,
+}
+
+/// Values on all samples.
+pub struct Seen<'a> {
+    front: &'a Front,
+    /// The first samples are for fitting.
+    pub fitting: usize,
+}
+
+impl<'a> Seen<'a> {
+    /// A value on every sample.
+    pub fn values(&self, id: ValueId) -> Vec<&'a Tensor> {
+        self.front.value(id).collect()
+    }
 }
 
 /// Outputs that are larger than the original network's largest one by this factor have gone astray.
@@ -154,7 +196,7 @@ impl<'a> Builder<'a> {
     pub fn until_first_function(mut self) -> Result<Self, NonlinearError> {
         let nodes = &self.context.original.nodes;
         while let Some(node) = nodes.get(ValueId::new(self.next)) {
-            if matches!(node.op, Op::Activation(_) | Op::MaxPool(_)) {
+            if matches!(node.op, Op::Activation(_) | Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_)) {
                 let argument = self.mapped[&node.args[0]];
                 self.advance(node.origin.layer(), &[argument])?;
                 break;
@@ -174,6 +216,18 @@ impl<'a> Builder<'a> {
         for (id, node) in original.nodes.iter().skip(self.next) {
             self.next = id.index();
             match &node.op {
+                _ if kept(node, self.context.options) => self.copy(id, node)?,
+                _ if self.context.attentions.contains_key(&id) => self.softmax(id, default, robustness)?,
+                // It is replaced at the end of its attention.
+                Op::Softmax { .. } => {}
+                Op::Normalize(how) => {
+                    let (layer, function, x) = (node.origin.layer(), node.op.name(), self.mapped[&node.args[0]]);
+                    let quality = self.context.quality(layer, function, default);
+                    let norm = LayerNorm { origin: &node.origin, function, quality, robustness };
+                    let (value, report) = norm.append(&mut self, x, how)?;
+                    self.replacements.push(report);
+                    self.mapped.insert(id, value);
+                }
                 Op::Activation(function) => self.activation(id, node, *function, default, robustness)?,
                 Op::MaxPool(window) => {
                     let layer = node.origin.layer();
@@ -203,6 +257,21 @@ impl<'a> Builder<'a> {
             overshoot,
             worst_relative_error: self.worst_relative_error,
         })
+    }
+
+    /// The softmax of the attention that ends at `id`.
+    fn softmax(&mut self, id: ValueId, default: Choice, robustness: Robustness) -> Result<(), NonlinearError> {
+        let attention = &self.context.attentions[&id];
+        let node = &self.context.original.nodes[attention.softmax];
+        let origin = &node.origin;
+        let quality = self.context.quality(origin.layer(), "softmax", default);
+        let values = attention.values.map(|v| self.mapped[&v]);
+        let softmax = Softmax { origin, axis: attention.axis, quality, robustness };
+        let scores = self.mapped[&node.args[0]];
+        let (value, report) = softmax.append(self, scores, values)?;
+        self.replacements.push(report);
+        self.mapped.insert(id, value);
+        Ok(())
     }
 
     fn copy(&mut self, id: ValueId, node: &Node) -> Result<(), NonlinearError> {
@@ -377,6 +446,19 @@ impl<'a> Builder<'a> {
             inputs.into_iter().zip(targets).map(|(input, target)| Observed { input, target }).collect();
         let shape = self.graph.shape(x);
         Ok(Some(Statistics::measure(shape, Groups::channels(shape), &observed, target.is_none())))
+    }
+
+    /// Values of the network so far on all samples.
+    ///
+    /// # Errors
+    /// When it has diverged.
+    pub fn observe(&mut self, layer: &str, values: &[ValueId]) -> Result<Seen<'_>, NonlinearError> {
+        self.advance(layer, values)?;
+        let wild = |t: &Tensor| t.data.iter().any(|v| !v.is_finite() || v.abs() > DIVERGED);
+        if values.iter().any(|&v| self.front.value(v).any(wild)) {
+            return Err(NonlinearError::Diverged { layer: layer.to_owned() });
+        }
+        Ok(Seen { front: &self.front, fitting: self.context.fitting })
     }
 
     /// Run what was added, and keep what the rest of the original network needs.

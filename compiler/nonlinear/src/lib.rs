@@ -9,6 +9,7 @@
 //! Non-goal: retraining, and the cost of packing; `optimize` folds the scales that this stage leaves.
 #![forbid(unsafe_code)]
 
+mod attention;
 mod build;
 mod chebyshev;
 mod classes;

@@ -2,7 +2,7 @@
 
 use crate::Pin;
 use hec_ir::tensor::Tensor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Inputs on which the network is run to see what each layer sees.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +16,9 @@ pub struct Calibration {
 pub struct Options {
     /// Choices the user made.
     pub pins: Vec<Pin>,
+    /// Functions and layers that stay as they are, by name: to measure what the others do. What is left is no polynomial
+    /// network.
+    pub keep: BTreeSet<String>,
     /// Range of a layer's input, by the layer's name. It is taken as given, without padding.
     pub ranges: BTreeMap<String, (f64, f64)>,
     /// For classifiers: the share of validation samples that must keep the class of the original network, 0 to 1.
@@ -23,6 +26,9 @@ pub struct Options {
     /// For other networks: the largest rms error of the outputs, relative to their rms. Without calibration data it
     /// bounds the same ratio at every layer.
     pub max_relative_error: f64,
+    /// The largest relative error of each softmax and each normalisation. Without it, it follows the degree of the
+    /// activations.
+    pub max_row_error: Option<f64>,
     /// Whether linear layers are re-fitted to make good what the polynomials change; it takes calibration data.
     pub correct: bool,
     /// At most this many calibration samples are used, evenly spaced.
@@ -33,9 +39,11 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             pins: Vec::new(),
+            keep: BTreeSet::new(),
             ranges: BTreeMap::new(),
             min_agreement: 0.99,
             max_relative_error: 0.05,
+            max_row_error: None,
             correct: true,
             max_samples: 500,
         }

@@ -95,10 +95,14 @@ fn search(start: &Builder<'_>, graph: &Graph, options: &Options, blind: bool) ->
     }
 }
 
-/// Choices in groups of the same cost, cheapest first. Where everything is pinned there is nothing to choose.
+/// Functions of whole rows.
+const ROW_FUNCTIONS: [&str; 3] = ["softmax", "layer_norm", "rms_norm"];
+
+/// Choices in groups of the same cost, cheapest first. Where everything is decided there is nothing to choose.
 fn menu(graph: &Graph, options: &Options) -> Vec<Vec<Choice>> {
-    let pinned = |name: &str| options.pins.iter().any(|p| p.target == name);
-    if functions(graph).all(|(layer, function)| pinned(layer) || pinned(function)) {
+    let rows = |function: &str| options.max_row_error.is_some() && ROW_FUNCTIONS.contains(&function);
+    let decided = |name: &str| options.keep.contains(name) || options.pins.iter().any(|p| p.target == name);
+    if functions(graph).all(|(layer, function)| decided(layer) || decided(function) || rows(function)) {
         return vec![vec![Choice::KERNEL]];
     }
     let group = |&degree: &usize| match degree {
@@ -198,7 +202,7 @@ fn spread(count: usize, most: usize) -> Vec<usize> {
 fn functions(graph: &Graph) -> impl Iterator<Item = (&str, &'static str)> {
     graph.nodes.values().filter_map(|node| match &node.op {
         Op::Activation(function) => Some((node.origin.layer(), function.name())),
-        Op::MaxPool(_) => Some((node.origin.layer(), "max_pool")),
+        Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) => Some((node.origin.layer(), node.op.name())),
         _ => None,
     })
 }
@@ -212,6 +216,9 @@ fn check(graph: &Graph, calibration: &Calibration, options: &Options) -> Result<
     let (agreement, error) = (options.min_agreement, options.max_relative_error);
     share("the least agreement", agreement, "a share from 0 to 1", (0.0..=1.0).contains(&agreement))?;
     share("the largest relative error", error, "a number from 0 on", error >= 0.0)?;
+    if let Some(error) = options.max_row_error {
+        share("the largest error of a row", error, "a number above 0", error > 0.0)?;
+    }
     check_names(graph, options)?;
     for (layer, &(lo, hi)) in &options.ranges {
         if !(lo.is_finite() && hi.is_finite() && lo < hi) {
@@ -223,10 +230,12 @@ fn check(graph: &Graph, calibration: &Calibration, options: &Options) -> Result<
         let function = match &node.op {
             Op::Activation(function) => function.name(),
             Op::MaxPool(window) if window.pads != [0; 4] => return Err(NonlinearError::PaddedMaxPool { layer }),
-            Op::MaxPool(_) => "max_pool",
+            Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) => node.op.name(),
             _ => continue,
         };
-        if calibration.samples.is_empty() && !options.ranges.contains_key(&layer) {
+        // A range says nothing about a row.
+        let rows = matches!(node.op, Op::Softmax { .. } | Op::Normalize(_));
+        if calibration.samples.is_empty() && (rows || !options.ranges.contains_key(&layer)) {
             return Err(NonlinearError::NoData { layer, function });
         }
         let own = options.pins.iter().rev().find(|p| p.target == layer);
