@@ -87,3 +87,36 @@ fn a_network_written_by_hand() {
     let error = Comparison::of(&gate.encrypted(&samples), &gate.float(&samples));
     assert!(error.log2_max <= -10.0, "{error:?}");
 }
+
+#[test]
+fn the_client_looks_up_token_ids_and_normalises_the_answer() {
+    let table: Vec<String> = (0..24).map(|i| format!("{}", f64::from(i * i % 11) / 8.0 - 0.5)).collect();
+    let text = format!(
+        r#"
+        tensor words {{
+          const @embeddings : f64[6,4] = [{}]
+          const @w : f64[8,3] = [{}]
+          %ids = input "ids" : [1,2]
+          %e = lookup %ids, @embeddings from "embed"
+          %n = layer_norm %e axes [2] epsilon 0.001 from "norm0"
+          %f = reshape %n [1,8] from "flatten"
+          %h = matmul %f, @w from "fc"
+          %s = square %h from "square"
+          %y = rms_norm %s axes [1] epsilon 0.001 from "norm1"
+          output "y" %y
+        }}
+        "#,
+        table.join(", "),
+        table.join(", "),
+    );
+    let words = Parties::compile("words", &written("words.hel", text), &How::default());
+    let client = words.report.client.clone().unwrap();
+    assert_eq!((client.before.first().unwrap().as_str(), client.weights), ("lookup", 24));
+    assert_eq!(client.after, ["rms_norm"]);
+    // The server has nothing of the table.
+    assert!(words.artifact.program().inputs.iter().all(|i| i.name != "ids"));
+    let samples: Vec<Vec<Tensor>> =
+        [[0.0, 5.0], [3.0, 3.0]].map(|ids| vec![Tensor { shape: Shape::new([1, 2]), data: ids.to_vec() }]).to_vec();
+    let error = Comparison::of(&words.answers(&samples), &words.float(&samples));
+    assert!(error.log2_max <= -14.0, "{error:?}");
+}

@@ -36,7 +36,8 @@ fn words(verdict: &Verdict) -> (&'static str, String) {
     match verdict {
         Verdict::Fine => ("fine", String::new()),
         Verdict::Approximated { function } => ("approximated", format!("{function}, by a polynomial")),
-        Verdict::Client { function } => ("client", format!("{function}, after decryption")),
+        Verdict::Client { function, before: true } => ("client", format!("{function}, before encryption")),
+        Verdict::Client { function, before: false } => ("client", format!("{function}, after decryption")),
         Verdict::Unused => ("unused", String::new()),
         Verdict::Unchecked { input } => ("unchecked", format!("the shape of {input} is not known")),
         Verdict::Stops(error) => ("stops", sentence(error)),

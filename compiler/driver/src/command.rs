@@ -50,7 +50,8 @@ fn compile(args: &Compile) -> Result<(), Failure> {
         return emit(&compiled, stage, args.output.as_deref());
     }
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("hec"));
-    let written = write(&compiled.artifact()?, &output)?;
+    let artifact = compiled.artifact()?;
+    let written = write(&artifact, &compiled.client_file(&artifact), &output)?;
     if args.json {
         println!("{:#}", to_json(&compiled.report)?);
     } else {
@@ -72,11 +73,11 @@ fn emit(compiled: &Compiled, stage: Stage, output: Option<&Path>) -> Result<(), 
 }
 
 /// Write an artifact and, beside it, the client's file; returns the latter's path.
-fn write(artifact: &Artifact, output: &Path) -> Result<PathBuf, Failure> {
+fn write(artifact: &Artifact, client: &ClientFile, output: &Path) -> Result<PathBuf, Failure> {
     artifact.write(output).map_err(|e| Failure::file(output, e))?;
-    let client = output.with_extension("client.json");
-    ClientFile::of(artifact).write(&client).map_err(|e| Failure::file(&client, e))?;
-    Ok(client)
+    let path = output.with_extension("client.json");
+    client.write(&path).map_err(|e| Failure::file(&path, e))?;
+    Ok(path)
 }
 
 fn show(args: &ReportArgs) -> Result<(), Failure> {
@@ -111,7 +112,7 @@ fn opt(args: &Opt) -> Result<(), Failure> {
     };
     if as_program {
         let artifact = Report::of_program(&priced, &options)?.attach(&priced.program)?;
-        return write(&artifact, output.unwrap_or(&args.program)).map(|_| ());
+        return write(&artifact, &ClientFile::of(&artifact), output.unwrap_or(&args.program)).map(|_| ());
     }
     match (args.to, circuit, leveled) {
         (Stage::Schedule, ..) => text::store(&priced.program, output),
@@ -131,7 +132,10 @@ fn opt_tensor(graph: &hec_ir::tensor::Graph, args: &Opt, as_program: bool) -> Re
     let compiled = pipeline::compile(graph, how, &mut progress)?;
     progress.finish();
     match (&args.output, as_program) {
-        (Some(output), true) => write(&compiled.artifact()?, output).map(|_| ()),
+        (Some(output), true) => {
+            let artifact = compiled.artifact()?;
+            write(&artifact, &compiled.client_file(&artifact), output).map(|_| ())
+        }
         (output, _) => emit(&compiled, args.to, output.as_deref()),
     }
 }

@@ -5,9 +5,9 @@ use crate::progress::Progress;
 use crate::report::Report;
 use crate::rings::{self, RingOptions};
 use crate::{Failure, How, samples};
-use hec_ir::artifact::Artifact;
+use hec_import::Parts;
+use hec_ir::artifact::{Artifact, ClientFile, ClientPrograms};
 use hec_ir::cost::CostTable;
-use hec_ir::samples::wanted_by_graph;
 use hec_ir::tensor::{Graph, Tensor};
 use hec_nonlinear::{Calibration, Pin, Replaced};
 use hec_optimize::Optimized;
@@ -24,6 +24,8 @@ pub struct Compiled {
     pub optimized: Optimized,
     /// Packed, planned and scheduled for the chosen ring.
     pub back: rings::Scheduled,
+    /// What the client computes by itself.
+    pub client: ClientPrograms,
     /// What is told of it.
     pub report: Report,
 }
@@ -36,6 +38,11 @@ impl Compiled {
     pub fn artifact(&self) -> Result<Artifact, Failure> {
         self.report.attach(&self.back.priced.program)
     }
+
+    /// The client's part of the stored program.
+    pub fn client_file(&self, artifact: &Artifact) -> ClientFile {
+        ClientFile::of(artifact).with_programs(self.client.clone())
+    }
 }
 
 /// Compile an imported network.
@@ -47,10 +54,12 @@ pub fn compile(imported: &Graph, how: &How, progress: &mut Progress) -> Result<C
         return Err(Failure::new("HEC-C009", format!("the network {} has no output", imported.name))
             .advise("name at least one value in the outputs of the model's graph"));
     }
-    let samples = samples::load(&how.calibrate, &wanted_by_graph(imported))?;
+    let Parts { prologue, body, epilogue } = hec_import::split(imported)?;
+    let client = ClientPrograms { prologue, epilogue };
+    let samples = samples::encrypted(&how.calibrate, imported, client.prologue.as_ref())?;
 
     progress.stage("nonlinear: polynomials for activations");
-    let replaced = nonlinear(imported, &samples, how)?;
+    let replaced = nonlinear(&body, &samples, how)?;
 
     progress.stage("optimize: equality saturation");
     let optimized = hec_optimize::optimize(&replaced.graph, &hec_optimize::Options::default())?;
@@ -60,11 +69,11 @@ pub fn compile(imported: &Graph, how: &How, progress: &mut Progress) -> Result<C
     let back = rings::choose(&optimized.graph, &samples, &options)?;
 
     progress.stage("report");
-    let mut report = Report::new(imported, &replaced, &optimized, &back, &options, how)?;
+    let mut report = Report::new(&client, &replaced, &optimized, &back, &options, how)?;
     if samples.is_empty() {
         report.warnings.push(UNCALIBRATED.to_owned());
     }
-    Ok(Compiled { replaced, optimized, back, report })
+    Ok(Compiled { replaced, optimized, back, client, report })
 }
 
 /// Read a network: ONNX, or text of the tensor level; with its preprocessing in front.

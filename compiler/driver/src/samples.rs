@@ -1,8 +1,8 @@
 //! Inputs from files, as samples of a network.
 
 use crate::Failure;
-use hec_ir::samples::{InputFile, Samples, Wanted};
-use hec_ir::tensor::Tensor;
+use hec_ir::samples::{InputFile, Samples, Wanted, wanted_by_graph};
+use hec_ir::tensor::{Graph, Tensor};
 use std::convert::Infallible;
 use std::path::PathBuf;
 
@@ -15,4 +15,17 @@ pub fn load(files: &[PathBuf], wanted: &Wanted) -> Result<Vec<Vec<Tensor>>, Fail
     let files: Result<Vec<InputFile>, Infallible> = files.iter().map(file).collect();
     let Ok(files) = files;
     Ok(Samples::read(wanted, &files)?.all(usize::MAX))
+}
+
+/// The samples of a network's inputs, as they are encrypted: after what the client computes.
+///
+/// # Errors
+/// As [`load`]; a sample that the client's part does not take.
+pub fn encrypted(files: &[PathBuf], network: &Graph, prologue: Option<&Graph>) -> Result<Vec<Vec<Tensor>>, Failure> {
+    let samples = load(files, &wanted_by_graph(network))?;
+    let Some(prologue) = prologue else {
+        return Ok(samples);
+    };
+    let run = |sample: &Vec<Tensor>| prologue.run(sample).map_err(|e| Failure::new("HEC-C004", e));
+    samples.iter().map(run).collect()
 }

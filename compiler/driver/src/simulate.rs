@@ -5,13 +5,13 @@ use crate::comparison::{Comparison, class};
 use crate::{Failure, Preprocess, pipeline, samples};
 use hec_ir::Level;
 use hec_ir::array::{self, ElementType};
-use hec_ir::artifact::Artifact;
+use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::circuit::Output;
 use hec_ir::evaluate::clear::{ClearRun, run_clear};
 use hec_ir::evaluate::noise::simulate_noise;
 use hec_ir::program::{Program, Register};
-use hec_ir::samples::{read_labels, wanted_by_program};
-use hec_ir::tensor::{Graph, Shape, Tensor};
+use hec_ir::samples::read_labels;
+use hec_ir::tensor::{Graph, InterpretError, Shape, Tensor};
 use indicatif::{ParallelProgressIterator, ProgressBar};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -49,26 +49,35 @@ pub struct Simulated {
 pub fn simulate(args: &Simulate) -> Result<Simulated, Failure> {
     let artifact = Artifact::read(&args.program).map_err(|e| Failure::file(&args.program, e))?;
     let program = artifact.program();
-    let mut inputs = samples::load(&args.input, &wanted_by_program(&program.inputs))?;
+    let client = ClientFile::beside(&args.program, &artifact).map_err(|e| Failure::file(&args.program, e))?;
+    let mut inputs = samples::load(&args.input, &client.wanted())?;
     inputs.truncate(args.count.unwrap_or(usize::MAX));
     let mut labels = args.labels.as_deref().map(read_labels).transpose()?;
     if let Some(labels) = &mut labels {
         labels.truncate(inputs.len());
     }
     let capacity = capacity(program)?;
-    let clear = run(&inputs, "simulating", |_, x| run_clear(program, x).map_err(|e| Failure::new("HEC-C004", e)))?;
+    let refused = |e: InterpretError| Failure::new("HEC-C004", e);
+    let encrypted = run(&inputs, "preparing", |_, x| client.prepare(x).map_err(refused))?;
+    let clear = run(&encrypted, "simulating", |_, x| run_clear(program, x).map_err(|e| Failure::new("HEC-C004", e)))?;
     let outside = outside(&clear);
     let exact: Vec<Vec<Tensor>> = clear.into_iter().map(|run| run.outputs).collect();
-    let shown = if args.no_noise {
+    let decrypted = if args.no_noise {
         exact.clone()
     } else {
-        run(&inputs, "simulating noise", |i, x| {
+        run(&encrypted, "simulating noise", |i, x| {
             let seed = args.seed.wrapping_add(i as u64);
             let run = simulate_noise(program, x, Some(seed)).map_err(|e| Failure::new("HEC-C004", e))?;
             Ok(run.outputs.into_iter().map(|o| o.tensor).collect())
         })?
     };
-    let model = args.against.as_deref().map(|path| original(path, &artifact)).transpose()?;
+    let overflows = exact.iter().filter(|o| o.iter().flat_map(|t| &t.data).any(|v| v.abs() > capacity)).count();
+    let last = |outputs: Vec<Vec<Tensor>>| match &client.programs.epilogue {
+        Some(epilogue) => run(&outputs, "finishing", |_, x| epilogue.run(x).map_err(refused)),
+        None => Ok(outputs),
+    };
+    let (exact, shown) = (last(exact)?, last(decrypted)?);
+    let model = args.against.as_deref().map(|path| original(path, &artifact, &client)).transpose()?;
     let reference = model
         .map(|graph| run(&inputs, "running the model", |_, x| graph.run(x).map_err(|e| Failure::new("HEC-C004", e))))
         .transpose()?;
@@ -87,7 +96,7 @@ pub fn simulate(args: &Simulate) -> Result<Simulated, Failure> {
         samples: shown.len(),
         noise: !args.no_noise,
         capacity,
-        overflows: exact.iter().filter(|o| o.iter().flat_map(|t| &t.data).any(|v| v.abs() > capacity)).count(),
+        overflows,
         outside,
         against_exact: Comparison::of(&shown, &exact),
         against_model: reference.as_ref().map(|r| Comparison::of(&shown, r)),
@@ -131,8 +140,8 @@ fn run<T: Send>(
 }
 
 /// The model that the program was compiled from, with the preprocessing that it was compiled with.
-fn original(path: &Path, artifact: &Artifact) -> Result<Graph, Failure> {
-    let graph = pipeline::read_network(path, artifact.program().inputs.first().map_or(1, |i| batch(&i.layout.shape)))?;
+fn original(path: &Path, artifact: &Artifact, client: &ClientFile) -> Result<Graph, Failure> {
+    let graph = pipeline::read_network(path, client.wanted().first().map_or(1, |(_, shape)| batch(shape)))?;
     match artifact.report().get("preprocess").and_then(|p| p.as_str()) {
         Some(text) => Preprocess::parse(text)?.prepend(&graph),
         None => Ok(graph),

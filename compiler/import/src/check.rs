@@ -1,5 +1,6 @@
 //! What the compiler will do with each node of a model.
 
+use crate::Parts;
 use crate::call::Value;
 use crate::error::ImportError;
 use hec_ir::entity::Entity;
@@ -15,10 +16,12 @@ pub enum Verdict {
         /// The function that is approximated: `relu`, `gelu`, `max_pool`, ....
         function: String,
     },
-    /// Left to the client, after decryption.
+    /// Left to the client, in clear.
     Client {
         /// What the client computes.
         function: String,
+        /// Before encryption, or else after decryption.
+        before: bool,
     },
     /// Not needed: part of a recognised function, or no output depends on it.
     Unused,
@@ -38,13 +41,28 @@ impl Verdict {
             let function = ops.iter().map(|op| match op {
                 ClientOp::Softmax { .. } => "softmax",
             });
-            return Verdict::Client { function: function.collect::<Vec<_>>().join(", ") };
+            return Verdict::Client { function: function.collect::<Vec<_>>().join(", "), before: false };
         }
         let mut added = (before..graph.nodes.len()).map(|index| &graph.nodes[ValueId::new(index)]);
         match added.find(|n| matches!(n.op, Op::Activation(_) | Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_)))
         {
             Some(node) => Verdict::Approximated { function: node.op.name().to_owned() },
             None => Verdict::Fine,
+        }
+    }
+}
+
+/// Say which nodes are the client's before encryption and after decryption.
+pub(crate) fn mark_clients(nodes: &mut [NodeReport], parts: &Parts) {
+    for (part, before) in [(&parts.prologue, true), (&parts.epilogue, false)] {
+        let made = part.iter().flat_map(|g| g.nodes.values()).filter(|n| !matches!(n.op, Op::Input { .. }));
+        for node in made {
+            let own = |n: &&mut NodeReport| node.origin.nodes.contains(&n.name);
+            for report in nodes.iter_mut().filter(own) {
+                if matches!(report.verdict, Verdict::Fine | Verdict::Approximated { .. }) {
+                    report.verdict = Verdict::Client { function: node.op.name().to_owned(), before };
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::call::{Call, Constant, Value};
 use crate::error::{Code, Fault};
-use crate::lower::{Lowering, real};
+use crate::lower::{Lowering, checked_elements, real};
 use crate::probe::{Recognised, recognise};
 use crate::scalar::{activation, clip_bounds};
 use crate::tensor_proto::Kind;
@@ -49,7 +49,8 @@ fn composed(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
             lowering.push(Op::Negate, [x]).map(Value::Encrypted)
         }
         "Pow" => power(lowering, call),
-        "Swish" => swish(lowering, call),
+        "Swish" => swish(lowering, call, call.float("alpha", 1.0)?),
+        "Where" => choice(lowering, call),
         "PRelu" => prelu(lowering, call),
         "Clip" => clip(lowering, call),
         "Max" | "Min" => extremum(lowering, call),
@@ -244,8 +245,7 @@ fn extremum_with(lowering: &mut Lowering, name: &str, x: ValueId, c: &Constant) 
 }
 
 /// x·sigmoid(αx) = silu(αx)/α
-fn swish(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
-    let alpha = call.float("alpha", 1.0)?;
+pub(crate) fn swish(lowering: &mut Lowering, call: &Call, alpha: f64) -> Result<Value, Fault> {
     let x = call.encrypted(0)?;
     let id = if alpha == 0.0 {
         lowering.scale(x, "half", Arc::new(Tensor::scalar(0.5)))?
@@ -254,6 +254,42 @@ fn swish(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
         let scaled = lowering.scale(x, &format!("{name}.alpha"), Arc::new(Tensor::scalar(alpha)))?;
         let silu = lowering.push(Op::Activation(Function::Silu), [scaled])?;
         lowering.scale(silu, &format!("{name}.alpha.inverse"), Arc::new(Tensor::scalar(1.0 / alpha)))?
+    };
+    Ok(Value::Encrypted(id))
+}
+
+/// c·x + (1−c)·y for a constant c of truth values.
+fn choice(lowering: &mut Lowering, call: &Call) -> Result<Value, Fault> {
+    let Value::Constant(condition) = call.value(0)? else {
+        return Err(unsupported("Where"));
+    };
+    let condition = condition.clone();
+    let mut parts = Vec::with_capacity(2);
+    for (index, chosen) in [(1, 1.0), (2, 0.0)] {
+        let share = map(lowering, &condition, |c| if (c != 0.0) == (chosen != 0.0) { 1.0 } else { 0.0 })?;
+        let name = format!("{}.{}", call.node.name, if index == 1 { "chosen" } else { "other" });
+        parts.push(match call.value(index)? {
+            Value::Encrypted(x) => Value::Encrypted(lowering.scale(*x, &name, share)?),
+            Value::Constant(c) => {
+                let shape = share.shape.broadcast(&c.tensor.shape);
+                let shape = shape.ok_or_else(|| Fault::shape("the choices do not broadcast"))?;
+                lowering.charge(2 * checked_elements(&shape)?)?;
+                let (share, c) = (share.broadcast_to(&shape), c.tensor.broadcast_to(&shape));
+                let (Some(share), Some(c)) = (share, c) else {
+                    return Err(Fault::shape("the choices do not broadcast"));
+                };
+                let data = share.data.iter().zip(&c.data).map(|(&s, &c)| if s == 0.0 { 0.0 } else { c }).collect();
+                Value::Constant(Constant::new(name, Tensor { shape, data }, Kind::Float))
+            }
+            _ => return Err(crate::call::after_client()),
+        });
+    }
+    let id = match (&parts[0], &parts[1]) {
+        (Value::Encrypted(x), Value::Encrypted(y)) => both(lowering, "Add", *x, *y)?,
+        (Value::Encrypted(x), Value::Constant(c)) | (Value::Constant(c), Value::Encrypted(x)) => {
+            lowering.add_constant(*x, &c.name, c.tensor.clone())?
+        }
+        _ => return Err(unsupported("Where")),
     };
     Ok(Value::Encrypted(id))
 }

@@ -14,9 +14,12 @@
 #![forbid(unsafe_code)]
 
 mod affine;
+mod attention;
 mod call;
 mod check;
+mod contrib;
 mod decomposed;
+mod einsum;
 mod elementwise;
 mod error;
 mod fold;
@@ -41,7 +44,7 @@ mod wire;
 pub use check::{CheckReport, NodeReport, Verdict};
 pub use error::{Code, ImportError};
 pub use model::OPSETS;
-pub use operators::{OPERATORS, Operator, Treatment};
+pub use operators::{CONTRIB, OPERATORS, Operator, Treatment};
 pub use split::{Parts, split};
 
 use error::Fault;
@@ -83,9 +86,15 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Graph, ImportError
 /// When the file is not a readable ONNX model.
 pub fn check(path: &Path, options: &ImportOptions) -> Result<CheckReport, ImportError> {
     let model = Model::read(path)?;
-    let Lowered { problems, verdicts, .. } = lower(&model, options);
+    let Lowered { graph, problems, verdicts } = lower(&model, options);
     let nodes = model.nodes.into_iter().zip(verdicts);
-    let nodes = nodes.map(|(n, verdict)| NodeReport { name: n.name, operator: n.operator, verdict }).collect();
+    let mut nodes: Vec<NodeReport> =
+        nodes.map(|(n, verdict)| NodeReport { name: n.name, operator: n.operator, verdict }).collect();
+    if problems.is_empty()
+        && let Ok(parts) = tidy::tidy(&graph, model.inputs.len()).and_then(|graph| split(&graph))
+    {
+        check::mark_clients(&mut nodes, &parts);
+    }
     let whole = problems.into_iter().filter(|p| p.position.is_none()).map(|p| p.error).collect();
     Ok(CheckReport { opset: model.opset, nodes, model: whole })
 }

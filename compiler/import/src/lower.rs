@@ -349,7 +349,7 @@ impl Lowering {
         if tensor.data.iter().all(|&v| v == 0.0) {
             return Ok(x);
         }
-        let id = self.constant(name, tensor)?;
+        let id = self.constant(name, finite_mask(tensor))?;
         self.push(Op::AddConstant(id), [x])
     }
 
@@ -374,6 +374,15 @@ impl Lowering {
         }
         self.linear(x, vec![LinearStep::Expand { shape }])
     }
+}
+
+/// A mask's −∞ as the most negative number of single precision, which exporters write as well.
+fn finite_mask(tensor: Arc<Tensor>) -> Arc<Tensor> {
+    if !tensor.data.contains(&f64::NEG_INFINITY) {
+        return tensor;
+    }
+    let data = tensor.data.iter().map(|v| v.max(f64::from(f32::MIN))).collect();
+    Arc::new(Tensor { shape: tensor.shape.clone(), data })
 }
 
 /// The number of elements, if it is one that can be compiled.

@@ -146,7 +146,7 @@ fn with_one(shape: &Shape, at: usize) -> Shape {
 }
 
 /// x · w, as NumPy's `matmul`.
-fn right(lowering: &mut Lowering, x: ValueId, w: &Constant) -> Result<ValueId, Fault> {
+pub(crate) fn right(lowering: &mut Lowering, x: ValueId, w: &Constant) -> Result<ValueId, Fault> {
     let start = lowering.graph.shape(x).clone();
     let vectors = (start.rank() == 1, w.tensor.shape.rank() == 1);
     check_ranks(&start, &w.tensor.shape)?;

@@ -4,7 +4,7 @@ use crate::call::{Call, Value};
 use crate::error::{Code, Fault};
 use crate::lower::Lowering;
 use crate::model::Node;
-use crate::{affine, elementwise, fold, matrix, movement, rows, window};
+use crate::{affine, attention, contrib, einsum, elementwise, fold, matrix, movement, rows, window};
 use Rules::{Both, Constant, Data, Elementwise};
 use Treatment::{Approximated, Constant as OnConstants, Exact};
 
@@ -89,6 +89,7 @@ pub const OPERATORS: &[Operator] = &[
     op("Abs", Approximated, "", Elementwise),
     op("Add", Exact, "", Elementwise),
     op("And", OnConstants, "", Elementwise),
+    op("Attention", Approximated, "constant mask, no past", Data(attention::attention)),
     op("AveragePool", Exact, "one or two spatial axes", Data(window::average_pool)),
     op("BatchNormalization", Exact, "inference only", Data(affine::batch_normalization)),
     op("Cast", Exact, "between real types; constants to any type", Both(fold::cast, movement::cast)),
@@ -103,6 +104,7 @@ pub const OPERATORS: &[Operator] = &[
     op("Cos", Approximated, "", Elementwise),
     op("Div", Exact, "by a constant; by an encrypted value of one sign with an approximated inverse", Elementwise),
     op("Dropout", Exact, "inference only: the identity", Data(movement::dropout)),
+    op("Einsum", Exact, "two operands, a matrix product after permutations", Data(einsum::einsum)),
     op("Elu", Approximated, "", Elementwise),
     op("Equal", OnConstants, "", Elementwise),
     op("Erf", Approximated, "", Elementwise),
@@ -120,6 +122,8 @@ pub const OPERATORS: &[Operator] = &[
     op("HardSigmoid", Approximated, "", Elementwise),
     op("HardSwish", Approximated, "", Elementwise),
     op("Identity", Exact, "", Data(movement::identity)),
+    op("IsInf", OnConstants, "", Data(contrib::is_nan)),
+    op("IsNaN", OnConstants, "", Data(contrib::is_nan)),
     op(
         "LayerNormalization",
         Approximated,
@@ -177,8 +181,24 @@ pub const OPERATORS: &[Operator] = &[
     op("ThresholdedRelu", Approximated, "", Elementwise),
     op("Transpose", Exact, "", Data(movement::transpose)),
     op("Unsqueeze", Exact, "", Data(movement::unsqueeze)),
-    op("Where", OnConstants, "", Elementwise),
+    op("Where", Exact, "constant condition", Elementwise),
     op("Xor", OnConstants, "", Elementwise),
+];
+
+/// Operators of onnxruntime, in the domain com.microsoft, by name.
+pub const CONTRIB: &[Operator] = &[
+    op("Attention", Approximated, "constant mask, no past", Data(attention::projected_attention)),
+    op("BiasGelu", Approximated, "constant bias", Data(contrib::bias_gelu)),
+    op("FastGelu", Approximated, "constant bias", Data(contrib::fast_gelu)),
+    op("Gelu", Approximated, "", Elementwise),
+    op("QuickGelu", Approximated, "", Data(contrib::quick_gelu)),
+    op("SkipLayerNormalization", Approximated, "constant scale and shift", Data(contrib::skip_layer_normalization)),
+    op(
+        "SkipSimplifiedLayerNormalization",
+        Approximated,
+        "constant scale",
+        Data(contrib::skip_simplified_layer_normalization),
+    ),
 ];
 
 /// What to do about operators that encrypted values do not have.
@@ -197,8 +217,8 @@ const ADVICE: &[(&[&str], &str)] = &[
         "It divides by a deviation of encrypted values: retrain with BatchNormalization",
     ),
     (
-        &["Attention", "MultiHeadAttention", "RotaryEmbedding"],
-        "Attention multiplies encrypted matrices: use convolutional or fully connected layers",
+        &["MultiHeadAttention", "GroupQueryAttention", "PackedAttention", "RotaryEmbedding", "GatherBlockQuantized"],
+        "Export the model without fusing attention, so that it consists of MatMul, Softmax and arithmetic",
     ),
     (&["LSTM", "GRU", "RNN", "Scan", "Loop", "If", "SequenceMap"], "Unroll loops and remove branches when exporting"),
     (
@@ -215,7 +235,6 @@ const ADVICE: &[(&[&str], &str)] = &[
             "GatherElements",
             "GatherND",
             "CumSum",
-            "Einsum",
         ],
         "Rewrite it with Conv, MatMul, Reshape, Transpose, Slice, Pad and Concat",
     ),
@@ -271,7 +290,12 @@ pub(crate) fn broadcasts(name: &str) -> bool {
 
 /// The table's entry for a node.
 pub(crate) fn find(node: &Node) -> Result<&'static Operator, Fault> {
-    let found = OPERATORS.iter().find(|o| o.name == node.operator && node.domain.is_empty());
+    let table = match node.domain.as_str() {
+        "" => OPERATORS,
+        "com.microsoft" => CONTRIB,
+        _ => &[],
+    };
+    let found = table.iter().find(|o| o.name == node.operator);
     found.ok_or_else(|| {
         let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", node.domain) };
         Fault::new(
@@ -288,6 +312,8 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_and_without_repetition() {
-        assert!(OPERATORS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for table in [OPERATORS, CONTRIB] {
+            assert!(table.windows(2).all(|pair| pair[0].name < pair[1].name));
+        }
     }
 }

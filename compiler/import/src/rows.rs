@@ -32,7 +32,7 @@ pub(crate) fn softmax(lowering: &mut Lowering, call: &Call) -> Values {
     let shape = lowering.graph.shape(x).clone();
     let axes = softmax_axes(&shape, call)?;
     if let [axis] = *axes.as_slice() {
-        return Ok(vec![Value::Encrypted(lowering.push(Op::Softmax { axis }, [x])?)]);
+        return Ok(vec![Value::Encrypted(masked_softmax(lowering, x, axis)?)]);
     }
     let inner: usize = axes.iter().map(|&a| shape.dims()[a]).product();
     let flat = Shape::new([shape.elements() / inner.max(1), inner]);
@@ -40,6 +40,26 @@ pub(crate) fn softmax(lowering: &mut Lowering, call: &Call) -> Values {
     let rows = lowering.push(Op::Softmax { axis: 1 }, [rows])?;
     Ok(vec![Value::Encrypted(lowering.linear(rows, vec![LinearStep::Reshape { shape }])?)])
 }
+
+/// Softmax of logits to which a mask may have been added: an addend of −∞, or as good as that, becomes one that is small
+/// enough to leave nothing of its element and not so large that it drowns the others' digits.
+pub(crate) fn masked_softmax(lowering: &mut Lowering, x: ValueId, axis: usize) -> Result<ValueId, Fault> {
+    let node = &lowering.graph.nodes[x];
+    let mut x = x;
+    if let (&Op::AddConstant(mask), &[logits]) = (&node.op, node.args.as_slice()) {
+        let (name, tensor) = (lowering.graph.constants.name(mask), lowering.graph.constants.tensor(mask));
+        if tensor.data.iter().any(|&v| v < MASKED) {
+            let data = tensor.data.iter().map(|&v| v.max(MASKED)).collect();
+            let (name, tensor) = (format!("{name}.masked"), Tensor { shape: tensor.shape.clone(), data });
+            lowering.charge(tensor.data.len())?;
+            x = lowering.add_constant(logits, &name, Arc::new(tensor))?;
+        }
+    }
+    lowering.push(Op::Softmax { axis }, [x])
+}
+
+/// e^−10,000 is zero in double precision.
+const MASKED: f64 = -1e4;
 
 /// The axes that a softmax runs over: one, but before operator set 13 those from `axis` on that are longer than 1.
 fn softmax_axes(shape: &Shape, call: &Call) -> Result<Vec<usize>, Fault> {
@@ -85,7 +105,7 @@ pub(crate) fn lp_normalization(lowering: &mut Lowering, call: &Call) -> Values {
 }
 
 /// A normalisation with scale and shift after it.
-fn affine(
+pub(crate) fn affine(
     lowering: &mut Lowering,
     x: ValueId,
     normalization: Normalization,

@@ -1,6 +1,7 @@
 """What transformers are made of: products of two encrypted matrices, softmax inside, normalisations."""
 
 import numpy as np
+from onnx import TensorProto, helper
 
 from build import NEWEST, case, ints, node, one, random
 
@@ -11,6 +12,9 @@ def cases():
     yield from layer_normalization()
     yield from decomposed_normalization()
     yield from lp_norms()
+    yield from masks()
+    yield from einsums()
+    yield from fused()
 
 
 def projections(*names):
@@ -138,3 +142,82 @@ def lp_norms():
     yield case("reduce_l2", [mean("x", "r", name="ReduceL2", keepdims=0), node("Neg", "r")], x)
     yield case("reduce_sum_square", [mean("x", "y", name="ReduceSumSquare")], x)
     yield one("reduce_l2_all", "ReduceL2", (2, 3), opset=18)
+
+
+def masks():
+    """Constant masks before a softmax: added, chosen, with −∞ and with the most negative number."""
+    lowest, infinite = np.finfo(np.float32).min, np.float32(-np.inf)
+    seen = np.tril(np.ones((3, 3), bool))
+
+    def made(name, mask, *nodes, **weights):
+        nodes = [*nodes, node("Softmax", "m", "s"), node("Neg", "s")]
+        return case(name, nodes, {"x": (2, 3, 3)}, ({"mask": mask} if mask is not None else {}) | weights)
+
+    for name, value in (("lowest", lowest), ("infinite", infinite)):
+        yield made(f"mask_added_{name}", np.where(seen, np.float32(0), value), node("Add", "x mask", "m"))
+        chosen = node("Where", "mask x value", "m")
+        yield made(f"mask_chosen_{name}", seen, chosen, value=value)
+    # As PyTorch writes it: what would be no number without anything to attend to.
+    guarded = [node("Add", "x mask", "m"), node("Softmax", "m", "p"), node("IsNaN", "p", "n")]
+    guarded += [node("Where", "n zero p", "w"), node("Neg", "w")]
+    weights = {"mask": np.where(seen, np.float32(0), infinite), "zero": np.float32(0)}
+    yield case("mask_guarded", guarded, {"x": (2, 3, 3)}, weights)
+    pick = [node("Where", "c x0 x1")]
+    yield case("where_encrypted", pick, {"x0": (2, 3), "x1": (1, 3)}, {"c": np.array([[1], [0]], bool)})
+    yield case("where_constant", [node("Where", "c k x")], {"x": (2, 3)}, {"c": np.array([1, 0, 1], bool), "k": (3,)})
+
+
+def einsums():
+    for i, (equation, left, right) in enumerate(
+        [
+            ("bqhd,bkhd->bhqk", (2, 3, 2, 4), (2, 5, 2, 4)),
+            ("bhqk,bkhd->bqhd", (2, 2, 3, 5), (2, 5, 2, 4)),
+            ("ij,kj->ik", (2, 3), (4, 3)),
+            ("i,j->ji", (3,), (4,)),
+            ("bi,bi->b", (2, 3), (2, 3)),
+        ]
+    ):
+        nodes = [node("Relu", "x0", "a"), node("Tanh", "x1", "b"), node("Einsum", "a b", equation=equation)]
+        yield case(f"einsum_{i}", nodes, {"x0": left, "x1": right})
+        yield case(f"einsum_{i}_weight", [node("Einsum", "x w", equation=equation)], {"x": left}, {"w": right})
+        yield case(f"einsum_{i}_weight_left", [node("Einsum", "w x", equation=equation)], {"x": right}, {"w": left})
+
+
+def fused():
+    """One node for a whole attention, and onnxruntime's own operators."""
+    x = {"x": (2, 3, 8)}
+    qkv = projections("q", "k", "v")
+
+    def attention(name, kv=8, mask=None, **attributes):
+        weights = {"wq": (8, 8), "wk": (8, kv), "wv": (8, kv)} | ({"mask": mask} if mask is not None else {})
+        inputs = "q k v mask" if mask is not None else "q k v"
+        attributes = {"q_num_heads": 4, "kv_num_heads": kv // 2} | attributes
+        return case(name, [*qkv, node("Attention", inputs, **attributes)], x, weights, opset=23, confirm=False)
+
+    yield attention("attention_node")
+    yield attention("attention_shared_heads", kv=4, scale=0.3)
+    yield attention("attention_causal", is_causal=1)
+    yield attention("attention_mask", mask=np.tril(np.ones((3, 3), bool)))
+    yield attention("attention_bias", mask=random("attention_bias/mask", 3, 3))
+
+    def shaped(made, shape):
+        """ONNX itself does not know what onnxruntime's operators give."""
+        made.model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, shape))
+        return made
+
+    options = {"confirm": False, "domains": ["com.microsoft"]}
+
+    def contrib(name, operator, weights, shape=(2, 3, 8), **attributes):
+        names = " ".join(["x", *(f"w{i}" for i in range(len(weights)))])
+        nodes = [node(operator, names, domain="com.microsoft", **attributes)]
+        return shaped(case(name, nodes, {"x": shape}, {f"w{i}": w for i, w in enumerate(weights)}, **options), shape)
+
+    yield contrib("contrib_attention", "Attention", [(8, 24), (24,)], num_heads=2)
+    yield contrib("contrib_attention_causal", "Attention", [(8, 24), (24,)], num_heads=2, unidirectional=1)
+    yield contrib("contrib_gelu", "Gelu", [])
+    yield contrib("contrib_bias_gelu", "BiasGelu", [(8,)])
+    yield contrib("contrib_fast_gelu", "FastGelu", [(8,)])
+    yield contrib("contrib_quick_gelu", "QuickGelu", [], alpha=1.5)
+    skip = node("SkipLayerNormalization", "x t g b c", domain="com.microsoft", epsilon=1e-3)
+    weights = {"g": (8,), "b": (8,), "c": (8,)}
+    yield shaped(case("contrib_skip_layer_norm", [node("Tanh", "x", "t"), skip], x, weights, **options), (2, 3, 8))

@@ -3,9 +3,11 @@
 
 mod example;
 
+use hec_ir::Origin;
 use hec_ir::array::read_npy;
-use hec_ir::artifact::{Artifact, ArtifactError, ClientFile, FORMAT, fingerprint};
+use hec_ir::artifact::{Artifact, ArtifactError, ClientFile, ClientPrograms, FORMAT, fingerprint};
 use hec_ir::program::Program;
+use hec_ir::tensor::{Graph, Op, Output, Shape, Tensor};
 use hec_ir::{Level, Rotation};
 use std::io::{Cursor, Read, Write};
 use std::path::PathBuf;
@@ -181,6 +183,11 @@ fn a_program_that_does_not_verify_is_not_stored() {
     assert!(matches!(Artifact::new(broken, serde_json::Value::Null), Err(ArtifactError::Program(_))));
 }
 
+/// A client's file without weights.
+fn from_json(json: &[u8]) -> Result<ClientFile, ArtifactError> {
+    ClientFile::from_json(json, || panic!("it has no weights"))
+}
+
 #[test]
 fn the_clients_file_is_read_back_and_holds_no_weights() {
     let folder = Folder::new("client");
@@ -198,15 +205,15 @@ fn the_clients_file_is_read_back_and_holds_no_weights() {
 fn a_damaged_clients_file_is_refused() {
     let text = ClientFile::of(&artifact()).to_json().unwrap();
     for length in 0..text.len() - 2 {
-        assert!(ClientFile::from_json(&text.as_bytes()[..length]).is_err(), "cut at {length}");
+        assert!(from_json(&text.as_bytes()[..length]).is_err(), "cut at {length}");
     }
     for position in 0..text.len() {
         let mut flipped = text.clone().into_bytes();
         flipped[position] ^= 1 << (position % 7);
-        assert!(ClientFile::from_json(&flipped).is_err(), "flipped at {position}");
+        assert!(from_json(&flipped).is_err(), "flipped at {position}");
     }
     let newer = text.replacen(&format!("\"format\": {FORMAT}"), "\"format\": 9", 1);
-    assert!(matches!(ClientFile::from_json(newer.as_bytes()), Err(ArtifactError::Format { found: 9, .. })));
+    assert!(matches!(from_json(newer.as_bytes()), Err(ArtifactError::Format { found: 9, .. })));
 }
 
 #[test]
@@ -214,7 +221,7 @@ fn a_clients_file_that_makes_no_sense_is_refused() {
     let refused = |change: fn(&mut ClientFile)| {
         let mut client = ClientFile::of(&artifact());
         change(&mut client);
-        ClientFile::from_json(client.to_json().unwrap().as_bytes()).unwrap_err()
+        from_json(client.to_json().unwrap().as_bytes()).unwrap_err()
     };
     assert!(matches!(refused(|c| c.parameters.insecure_toy = false), ArtifactError::Parameters(_)));
     assert!(matches!(refused(|c| c.program_id.clear()), ArtifactError::Client(_)));
@@ -227,4 +234,63 @@ fn a_clients_file_that_makes_no_sense_is_refused() {
     assert!(matches!(rotation, ArtifactError::Client(_)));
     let softmax = refused(|c| c.outputs[0].client.push(hec_ir::tensor::ClientOp::Softmax { axis: 1 }));
     assert!(matches!(softmax, ArtifactError::Client(_)));
+}
+
+/// A client that looks up a row of the example's eight numbers, and squares what comes back.
+fn with_programs() -> ClientFile {
+    let client = ClientFile::of(&artifact());
+    let output = |name: &str, value| Output { name: name.into(), value, client: vec![] };
+    let mut prologue = Graph::new("before");
+    let ids = prologue.input("id", Shape::new([]));
+    let data = (0..24).map(|i| f64::from(i) / 3.0).collect();
+    let table = prologue.constants.add("table", Tensor { shape: Shape::new([3, 8]), data });
+    let row = prologue.push(Op::Lookup { table }, [ids], Origin::node("embed")).unwrap();
+    prologue.outputs.push(output(&client.inputs[0].name, row));
+    let mut epilogue = Graph::new("after");
+    let y = epilogue.input(client.outputs[0].name.as_str(), client.outputs[0].layout.shape.clone());
+    let square = epilogue.push(Op::Square, [y], Origin::node("square")).unwrap();
+    epilogue.outputs.push(output("answer", square));
+    client.with_programs(ClientPrograms { prologue: Some(prologue), epilogue: Some(epilogue) })
+}
+
+#[test]
+fn the_clients_own_programs_are_read_back_with_their_weights() {
+    let folder = Folder::new("programs");
+    let (path, client) = (folder.0.join("model.client.json"), with_programs());
+    client.write(&path).unwrap();
+    let back = ClientFile::read(&path).unwrap();
+    assert_eq!(back, client);
+    assert_eq!((back.programs.numbers(), back.result_names(false)), (24, vec!["answer"]));
+    assert_eq!(back.wanted(), [("id".to_owned(), Shape::new([]))]);
+    let row = back.prepare(&[Tensor::scalar(2.0)]).unwrap();
+    assert_eq!(row[0].data[7], 23.0 / 3.0);
+    assert!(back.prepare(&[Tensor::scalar(3.0)]).is_err());
+    let shape = client.outputs[0].layout.shape.clone();
+    let y = back.finish(vec![Tensor::filled(shape.clone(), 3.0)]).unwrap();
+    assert_eq!(y, [Tensor::filled(shape, 9.0)]);
+    // Weights that were altered, exchanged or lost are refused.
+    let weights = folder.0.join("model.client.npz");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    bytes[200] ^= 1;
+    std::fs::write(&weights, &bytes).unwrap();
+    assert!(ClientFile::read(&path).unwrap_err().to_string().contains("altered"));
+    std::fs::remove_file(&weights).unwrap();
+    assert!(ClientFile::read(&path).unwrap_err().to_string().contains("model.client.npz"));
+}
+
+#[test]
+fn programs_of_the_client_must_fit_what_is_encrypted() {
+    let refused = |change: fn(&mut ClientPrograms)| {
+        let mut client = with_programs();
+        change(&mut client.programs);
+        let weights = client.weights().unwrap().unwrap();
+        ClientFile::from_json(client.to_json().unwrap().as_bytes(), || Ok(weights)).unwrap_err()
+    };
+    let name = refused(|p| p.prologue.as_mut().unwrap().outputs[0].name.push('x'));
+    assert!(matches!(name, ArtifactError::Client(_)), "{name}");
+    let count = refused(|p| {
+        let other = p.epilogue.as_mut().unwrap();
+        other.input("another", Shape::new([8]));
+    });
+    assert!(matches!(count, ArtifactError::Client(_)), "{count}");
 }

@@ -6,7 +6,7 @@ use crate::periodic::repeated;
 use hec_ckks::{
     Ciphertext, CkksError, Context, Encoder, EvaluationKeys, KeyRequest, ProgramId, SecretKey, SeededCiphertext, os_rng,
 };
-use hec_ir::artifact::{ClientFile, ClientOutput};
+use hec_ir::artifact::ClientFile;
 use hec_ir::circuit::Input;
 use hec_ir::leveled::Scheme;
 use hec_ir::tensor::Tensor;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// How results are decrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Decryption {
-    /// Leave out what the client does after decryption, such as softmax.
+    /// Leave out what the client computes after decryption, such as softmax.
     pub raw: bool,
     /// Add Gaussian noise of standard deviation 2^−bits to every slot, so that the result may be shared: at least
     /// √12·2^(s/2) times the noise of the result hides it with s bits of statistical security (Li, Micciancio, Schultz,
@@ -103,21 +103,21 @@ impl Client {
         Ok((secret, keys))
     }
 
-    /// Pack and encrypt one tensor for each input, in order.
+    /// Compute what is the client's of one tensor for each input of the model, pack and encrypt the result.
     ///
     /// # Errors
     /// Another number of inputs, another shape, values that are not finite or too large.
     pub fn encrypt(&self, secret: &SecretKey, inputs: &[Tensor]) -> Result<Vec<SeededCiphertext>, RunError> {
-        let expected = self.file.inputs.len();
-        if inputs.len() != expected {
-            let found = inputs.len();
+        let (expected, found) = (self.file.wanted().len(), inputs.len());
+        if found != expected {
             return Err(RunError::Input(format!("the model takes {expected} inputs, but {found} were given")));
         }
+        let inputs = self.file.prepare(inputs).map_err(|e| RunError::Input(e.to_string()))?;
         let mut rng = os_rng()?;
         let level = self.scheme.input_level();
         let scale = self.context.scale(level)?;
         let mut request = Vec::new();
-        for (input, tensor) in self.file.inputs.iter().zip(inputs) {
+        for (input, tensor) in self.file.inputs.iter().zip(&inputs) {
             check_tensor(input, tensor)?;
             for slots in input.layout.pack(&tensor.data) {
                 let slots = repeated(slots.into(), self.context.parameters().slots());
@@ -128,7 +128,7 @@ impl Client {
         Ok(request)
     }
 
-    /// Decrypt and unpack one tensor for each output, in order.
+    /// Decrypt and unpack one tensor for each output, and compute what is left to the client.
     ///
     /// # Errors
     /// Another number of ciphertexts, another key.
@@ -149,9 +149,9 @@ impl Client {
             rest = after;
             let slots = own.iter().map(|c| self.decrypt_slots(secret, c, how)).collect::<Result<Vec<_>, _>>()?;
             let tensor = Tensor { shape: output.layout.shape.clone(), data: output.layout.unpack(&slots) };
-            tensors.push(if how.raw { tensor } else { finish(output, tensor)? });
+            tensors.push(tensor);
         }
-        Ok(tensors)
+        if how.raw { Ok(tensors) } else { Ok(self.file.finish(tensors)?) }
     }
 
     fn decrypt_slots(
@@ -202,11 +202,4 @@ fn check_tensor(input: &Input, tensor: &Tensor) -> Result<(), RunError> {
         Some(at) => Err(RunError::Input(format!("input {name}: element {at} is {}, not a number", tensor.data[at]))),
         None => Ok(()),
     }
-}
-
-/// What is left to the client.
-fn finish(output: &ClientOutput, tensor: Tensor) -> Result<Tensor, RunError> {
-    output.client.iter().try_fold(tensor, |x, op| {
-        op.apply(&x).map_err(|source| RunError::ClientOp { output: output.name.clone(), source })
-    })
 }

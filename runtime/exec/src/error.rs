@@ -4,7 +4,7 @@ use hec_ckks::{CkksError, FileError};
 use hec_ir::array::ArrayError;
 use hec_ir::artifact::ArtifactError;
 use hec_ir::samples::SamplesError;
-use hec_ir::tensor::ShapeError;
+use hec_ir::tensor::InterpretError;
 use std::path::{Path, PathBuf};
 
 /// Everything that can go wrong for the three parties.
@@ -35,8 +35,8 @@ pub enum RunError {
     Count { what: &'static str, found: usize, expected: usize },
     #[error("ciphertext {index} of the request is at level {found}, but this program starts at level {expected}")]
     FreshLevel { index: usize, found: u32, expected: u32 },
-    #[error("output {output}: {source}")]
-    ClientOp { output: String, source: ShapeError },
+    #[error("what is left to the client: {0}")]
+    ClientPart(#[from] InterpretError),
     #[error("evaluation takes at least {needed} of memory, but the limit is {limit}")]
     Memory { needed: String, limit: String },
     #[error("{0}")]
@@ -60,7 +60,7 @@ impl RunError {
             RunError::Constant { .. } => "HEC-R009",
             RunError::MissingKey { .. } => "HEC-R008",
             RunError::Count { .. } | RunError::FreshLevel { .. } => "HEC-R006",
-            RunError::ClientOp { .. } => "HEC-R010",
+            RunError::ClientPart(_) => "HEC-R010",
             RunError::Memory { .. } => "HEC-R011",
             RunError::Usage(_) => "HEC-R012",
         }
@@ -82,7 +82,7 @@ impl RunError {
             RunError::Count { .. } | RunError::FreshLevel { .. } => {
                 "encrypt the input again with `hec-run encrypt` and this program's client file"
             }
-            RunError::ClientOp { .. } => "decrypt with `--raw` to get the output as the server computed it",
+            RunError::ClientPart(_) => "decrypt with `--raw` to get the output as the server computed it",
             RunError::Memory { .. } => "raise --max-memory, or compile for a smaller ring or fewer rotation keys",
             RunError::Constant { .. } => {
                 "the constants do not fit the parameters: compile the model again with a larger base modulus"

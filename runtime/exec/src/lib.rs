@@ -24,7 +24,7 @@ mod trace;
 
 pub use client::{Client, Decryption};
 pub use error::RunError;
-pub use hec_ir::samples::{InputFile, Samples, read_array, wanted_by_program};
+pub use hec_ir::samples::{InputFile, Samples, read_array};
 pub use measure::{Calibration, Measurement, Prediction, bench, bench_rings, calibrate};
 pub use memory::{DiagonalForm, MemoryPlan, bytes, parse_size, peak_memory};
 pub use prepare::Prepared;

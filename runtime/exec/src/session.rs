@@ -39,7 +39,20 @@ impl Session {
     /// # Errors
     /// As [`Server::new`] and [`Client::keygen`].
     pub fn new(artifact: Artifact, max_memory: Option<usize>, progress: &dyn Progress) -> Result<Self, RunError> {
-        let client = Client::new(ClientFile::of(&artifact))?;
+        Self::with_client(ClientFile::of(&artifact), artifact, max_memory, progress)
+    }
+
+    /// As [`Session::new`], for a client that computes parts of the network itself.
+    ///
+    /// # Errors
+    /// As [`Session::new`]; a client's file of another program.
+    pub fn with_client(
+        client: ClientFile,
+        artifact: Artifact,
+        max_memory: Option<usize>,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunError> {
+        let client = Client::new(client)?;
         let server = Server::with_context(artifact, client.context(), max_memory, progress)?;
         progress.advance(0, 1, "making keys");
         let start = Instant::now();

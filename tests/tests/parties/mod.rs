@@ -3,7 +3,7 @@
 use hec::report::Report;
 use hec::{How, Progress, pipeline};
 use hec_ckks::{Ciphertext, EvaluationKeys, SecretKey, SeededCiphertext, Stored};
-use hec_ir::artifact::{Artifact, ClientFile};
+use hec_ir::artifact::Artifact;
 use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::samples::{InputFile, Samples, wanted_by_graph};
 use hec_ir::tensor::{Graph, Tensor};
@@ -41,7 +41,7 @@ impl Parties {
         };
         let (client, server) = (folder("client"), folder("server"));
         artifact.write(&server.join("model.hec")).unwrap();
-        ClientFile::of(&artifact).write(&client.join("model.client.json")).unwrap();
+        compiled.client_file(&artifact).write(&client.join("model.client.json")).unwrap();
         Parties { network, report: compiled.report, artifact, client, server }
     }
 
@@ -63,11 +63,21 @@ impl Parties {
 
     /// The decrypted outputs: keys are made, and one request for each sample passes through the server's folder.
     pub fn encrypted(&self, samples: &[Vec<Tensor>]) -> Vec<Vec<Tensor>> {
+        self.asked(samples, &RAW)
+    }
+
+    /// The same, with what the client computes after decryption.
+    #[allow(dead_code, reason = "not every test binary has a network that leaves something to the client")]
+    pub fn answers(&self, samples: &[Vec<Tensor>]) -> Vec<Vec<Tensor>> {
+        self.asked(samples, &Decryption::default())
+    }
+
+    fn asked(&self, samples: &[Vec<Tensor>], how: &Decryption) -> Vec<Vec<Tensor>> {
         self.make_keys();
         let ask = |sample: &Vec<Tensor>| {
             self.encrypt(sample);
             self.evaluate();
-            self.decrypt()
+            self.decrypt(how)
         };
         samples.iter().map(ask).collect()
     }
@@ -106,10 +116,10 @@ impl Parties {
         evaluated.response.save(context, program, &self.client.join("response.ct")).unwrap();
     }
 
-    fn decrypt(&self) -> Vec<Tensor> {
+    fn decrypt(&self, how: &Decryption) -> Vec<Tensor> {
         let client = self.client();
         let (context, program) = (client.context(), client.program());
         let response = Vec::<Ciphertext>::load(context, program, &self.client.join("response.ct")).unwrap();
-        client.decrypt(&self.secret(&client), &response, &RAW).unwrap()
+        client.decrypt(&self.secret(&client), &response, how).unwrap()
     }
 }

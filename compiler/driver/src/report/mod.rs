@@ -6,7 +6,7 @@ mod text;
 
 use crate::rings::{Alternative, Priced, RingOptions, Scheduled};
 use crate::{Failure, How};
-use hec_ir::artifact::Artifact;
+use hec_ir::artifact::{Artifact, ClientPrograms};
 use hec_ir::cost::RingSize;
 use hec_ir::evaluate::cost::Counts;
 use hec_ir::leveled::Scheme;
@@ -46,6 +46,9 @@ pub struct Report {
     pub rules: Vec<(String, usize)>,
     /// One row a layer.
     pub layers: Vec<LayerReport>,
+    /// What the client computes by itself, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientReport>,
     /// Sums over the layers.
     pub total: Counts,
     /// Ring, primes, scale.
@@ -115,6 +118,29 @@ pub struct LayerReport {
     pub log2_noise: Option<f64>,
 }
 
+/// What the client computes in clear.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientReport {
+    /// Operations before encryption, in order.
+    pub before: Vec<String>,
+    /// Operations after decryption, in order.
+    pub after: Vec<String>,
+    /// Numbers of weights that the client gets.
+    pub weights: usize,
+}
+
+impl ClientReport {
+    fn of(programs: &ClientPrograms) -> Option<Self> {
+        let operations = |graph: &Option<Graph>| {
+            let graph = graph.iter();
+            graph.flat_map(|g| g.nodes.values().skip(g.inputs().count()).map(|n| n.op.name().to_owned())).collect()
+        };
+        let (before, after) = (operations(&programs.prologue), operations(&programs.epilogue));
+        (!programs.is_empty()).then(|| ClientReport { before, after, weights: programs.numbers() })
+    }
+}
+
 /// The bootstraps of a program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -179,7 +205,7 @@ impl Report {
     /// # Errors
     /// When the program's parameters are not valid.
     pub fn new(
-        imported: &Graph,
+        client: &ClientPrograms,
         replaced: &Replaced,
         optimized: &Optimized,
         back: &Scheduled,
@@ -192,7 +218,8 @@ impl Report {
             relative_error: a.relative_error,
         });
         let mut report = Report::of_program(&back.priced, options)?;
-        report.network = imported.name.clone();
+        report.network = replaced.graph.name.clone();
+        report.client = ClientReport::of(client);
         report.preprocess = how.preprocess.clone();
         report.depth.before = optimized.depth_before.0;
         report.depth.after = optimized.depth_after.0;
@@ -234,6 +261,7 @@ impl Report {
             errors: None,
             rules: Vec::new(),
             layers: table::rows(back),
+            client: None,
             total: back.costs.total.clone(),
             parameters: ParametersReport::of(&scheme),
             alternatives: Vec::new(),

@@ -36,6 +36,14 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
             b.count, b.slots, b.from, b.to, b.log2_error, b.log2_failure
         )?;
     }
+    if let Some(c) = &r.client {
+        for (when, operations) in [("before encryption", &c.before), ("after decryption", &c.after)] {
+            if !operations.is_empty() {
+                writeln!(out, "client     {when}: {}", operations.join(", "))?;
+            }
+        }
+        writeln!(out, "           the client gets {} numbers of weights", c.weights)?;
+    }
     write_alternatives(out, r)?;
     if let Some(a) = &r.agreement {
         let classes = a.classes.map_or(String::new(), |c| format!("{:.1} % of the classes kept, ", 100.0 * c));

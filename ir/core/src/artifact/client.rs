@@ -1,18 +1,21 @@
-//! `model.client.json`: all that a client needs, and no weights.
+//! `model.client.json`: all that a client needs; with `model.client.npz` beside it if the client computes a part of the
+//! network that has weights.
 
 use super::container::hex;
 use super::manifest::check_format;
+use super::programs::{ClientPrograms, StoredPrograms};
 use super::{Artifact, ArtifactError, FORMAT, file};
 use crate::circuit::Input;
 use crate::leveled::Scheme;
 use crate::program::KeySet;
-use crate::tensor::ClientOp;
+use crate::samples::Wanted;
+use crate::tensor::{ClientOp, InterpretError, Output, ShapeError, Tensor};
 use crate::{Layout, ParametersError, ParametersLiteral, Slots};
 use hec_params::BootstrapChoice;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How to make keys, encrypt inputs and read outputs of one program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub struct ClientFile {
     pub inputs: Vec<Input>,
     /// Outputs and how to unpack them.
     pub outputs: Vec<ClientOutput>,
+    /// What the client computes before encryption and after decryption.
+    #[serde(skip)]
+    pub programs: ClientPrograms,
 }
 
 /// An output as the client sees it.
@@ -47,7 +53,7 @@ pub struct ClientOutput {
     pub client: Vec<ClientOp>,
 }
 
-/// The file: the checksum is the SHA-256 of `client` as JSON without white space.
+/// The file: the checksum is the SHA-256 of `client` and `programs` as JSON without white space.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -56,6 +62,8 @@ struct Stored {
     security: String,
     checksum: String,
     client: ClientFile,
+    #[serde(default)]
+    programs: StoredPrograms,
 }
 
 impl ClientFile {
@@ -75,14 +83,64 @@ impl ClientFile {
             keys: program.keys.clone(),
             inputs: program.inputs.clone(),
             outputs: program.outputs.iter().map(output).collect(),
+            programs: ClientPrograms::default(),
         }
     }
 
-    /// Write `model.client.json`.
+    /// With what the client computes by itself.
+    pub fn with_programs(self, programs: ClientPrograms) -> Self {
+        ClientFile { programs, ..self }
+    }
+
+    /// What the model takes: the name and shape of each input, as the client has it.
+    pub fn wanted(&self) -> Wanted {
+        match &self.programs.prologue {
+            Some(prologue) => crate::samples::wanted_by_graph(prologue),
+            None => crate::samples::wanted_by_program(&self.inputs),
+        }
+    }
+
+    /// The names of the model's results; those of the program if `raw`.
+    pub fn result_names(&self, raw: bool) -> Vec<&str> {
+        match &self.programs.epilogue {
+            Some(epilogue) if !raw => epilogue.outputs.iter().map(|o| o.name.as_str()).collect(),
+            _ => self.outputs.iter().map(|o| o.name.as_str()).collect(),
+        }
+    }
+
+    /// From the model's inputs to those that are encrypted.
     ///
     /// # Errors
-    /// When the file cannot be written; then it does not exist, or is what it was.
+    /// When they do not fit.
+    pub fn prepare(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, InterpretError> {
+        match &self.programs.prologue {
+            Some(prologue) => prologue.run(inputs),
+            None => Ok(inputs.to_vec()),
+        }
+    }
+
+    /// From the decrypted outputs to the model's results.
+    ///
+    /// # Errors
+    /// When they do not fit.
+    pub fn finish(&self, outputs: Vec<Tensor>) -> Result<Vec<Tensor>, InterpretError> {
+        let own = outputs.into_iter().zip(&self.outputs);
+        let done = own.map(|(tensor, o)| finished(tensor, &o.name, &o.client)).collect::<Result<Vec<_>, _>>()?;
+        let Some(epilogue) = &self.programs.epilogue else {
+            return Ok(done);
+        };
+        let last = epilogue.run(&done)?.into_iter().zip(&epilogue.outputs);
+        last.map(|(tensor, o): (Tensor, &Output)| finished(tensor, &o.name, &o.client)).collect()
+    }
+
+    /// Write `model.client.json`, and first `model.client.npz` if there are weights.
+    ///
+    /// # Errors
+    /// When a file cannot be written; then it does not exist, or is what it was.
     pub fn write(&self, path: &Path) -> Result<(), ArtifactError> {
+        if let Some(weights) = self.weights()? {
+            file::write_file(&weights_path(path), &weights)?;
+        }
         file::write_file(path, self.to_json()?.as_bytes())
     }
 
@@ -94,8 +152,36 @@ impl ClientFile {
         file::open(path, |mut file| {
             let mut json = Vec::new();
             file.read_to_end(&mut json)?;
-            ClientFile::from_json(&json)
+            ClientFile::from_json(&json, || {
+                file::open(&weights_path(path), |mut file| {
+                    let mut weights = Vec::new();
+                    file.read_to_end(&mut weights)?;
+                    Ok(weights)
+                })
+            })
         })
+    }
+
+    /// The client's part of the model in `model.hec`: the file beside it, or without one what the program itself tells.
+    ///
+    /// # Errors
+    /// As [`ClientFile::read`].
+    pub fn beside(path: &Path, artifact: &Artifact) -> Result<Self, ArtifactError> {
+        let own = ClientFile::of(artifact);
+        let file = path.with_extension("client.json");
+        if !file.exists() {
+            return Ok(own);
+        }
+        let stored = ClientFile::read(&file)?;
+        Ok(if stored.program_id == own.program_id { stored } else { own })
+    }
+
+    /// The archive of the weights that the client gets, if any.
+    ///
+    /// # Errors
+    /// When a number is not finite.
+    pub fn weights(&self) -> Result<Option<Vec<u8>>, ArtifactError> {
+        Ok(self.programs.store()?.1)
     }
 
     /// The text of the file.
@@ -103,21 +189,27 @@ impl ClientFile {
     /// # Errors
     /// When a number is not finite.
     pub fn to_json(&self) -> Result<String, ArtifactError> {
-        let (security, checksum) = (self.parameters.security().to_string(), self.checksum()?);
-        let stored = Stored { format: FORMAT, security, checksum, client: self.clone() };
+        let (programs, _) = self.programs.store()?;
+        let (security, checksum) = (self.parameters.security().to_string(), self.checksum(&programs)?);
+        let stored = Stored { format: FORMAT, security, checksum, client: self.clone(), programs };
         Ok(serde_json::to_string_pretty(&stored)? + "\n")
     }
 
-    /// Read and check the text of the file.
+    /// Read and check the text of the file; `weights` gives the archive of weights, if it needs one.
     ///
     /// # Errors
     /// As [`ClientFile::read`].
-    pub fn from_json(json: &[u8]) -> Result<Self, ArtifactError> {
+    pub fn from_json(
+        json: &[u8],
+        weights: impl FnOnce() -> Result<Vec<u8>, ArtifactError>,
+    ) -> Result<Self, ArtifactError> {
         check_format(json)?;
-        let Stored { security, checksum, client, .. } = serde_json::from_slice(json)?;
-        if client.checksum()? != checksum {
+        let Stored { security, checksum, client, programs, .. } = serde_json::from_slice(json)?;
+        if client.checksum(&programs)? != checksum {
             return Err(ArtifactError::Checksum);
         }
+        let archive = programs.weights.is_some().then(weights).transpose()?;
+        let client = client.with_programs(ClientPrograms::load(&programs, archive.as_deref())?);
         client.verify()?;
         if client.parameters.security().to_string() != security {
             return Err(ArtifactError::Client("the security line is not that of its parameters".to_owned()));
@@ -133,8 +225,8 @@ impl ClientFile {
         Scheme::check(&self.parameters, self.bootstrap.as_ref())
     }
 
-    fn checksum(&self) -> Result<String, ArtifactError> {
-        Ok(hex(&Sha256::digest(serde_json::to_vec(self)?)))
+    fn checksum(&self, programs: &StoredPrograms) -> Result<String, ArtifactError> {
+        Ok(hex(&Sha256::digest(serde_json::to_vec(&(self, programs))?)))
     }
 
     /// Check parameters (security included), keys and layouts.
@@ -170,8 +262,38 @@ impl ClientFile {
                 }
             }
         }
+        self.verify_programs().map_err(ArtifactError::Client)
+    }
+
+    /// The client's programs begin and end with what is encrypted.
+    fn verify_programs(&self) -> Result<(), String> {
+        let ClientPrograms { prologue, epilogue } = &self.programs;
+        if let Some(graph) = prologue {
+            let made = graph.outputs.iter().map(|o| (o.name.as_str(), graph.shape(o.value)));
+            let taken = self.inputs.iter().map(|i| (i.name.as_str(), &i.layout.shape));
+            if !made.eq(taken) || graph.outputs.iter().any(|o| !o.client.is_empty()) {
+                return Err("the prologue does not give what is encrypted".to_owned());
+            }
+        }
+        if let Some(graph) = epilogue {
+            let taken = graph.inputs().map(|(id, name)| (name, graph.shape(id)));
+            let made = self.outputs.iter().map(|o| (o.name.as_str(), &o.layout.shape));
+            if !made.eq(taken) {
+                return Err("the epilogue does not take what is decrypted".to_owned());
+            }
+        }
         Ok(())
     }
+}
+
+/// Where the weights lie: `model.client.npz` for `model.client.json`.
+fn weights_path(path: &Path) -> PathBuf {
+    path.with_extension("npz")
+}
+
+fn finished(tensor: Tensor, name: &str, ops: &[ClientOp]) -> Result<Tensor, InterpretError> {
+    let at = |source: ShapeError| InterpretError::Node { layer: name.to_owned(), source };
+    ops.iter().try_fold(tensor, |x, op| op.apply(&x).map_err(at))
 }
 
 fn check_layout(name: &str, layout: &Layout, slots: Slots) -> Result<(), ArtifactError> {

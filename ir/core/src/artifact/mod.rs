@@ -3,7 +3,8 @@
 //! | file | for | holds |
 //! |---|---|---|
 //! | `model.hec` | the server | manifest, program in text, constants, report |
-//! | `model.client.json` | the client | parameters, keys needed, layouts of inputs and outputs; no weights |
+//! | `model.client.json` | the client | parameters, keys needed, layouts of inputs and outputs, what it computes in clear |
+//! | `model.client.npz` | the client | the weights of what it computes in clear, such as embeddings; often there are none |
 //!
 //! `model.hec` is a zip archive whose entries are stored, not compressed, and begin at multiples of 64 bytes, so that
 //! the constants can be mapped: `manifest.json`, `program.hel`, `constants/KEY.npy`, `report.json`. It ends with a
@@ -18,6 +19,7 @@ mod container;
 mod error;
 mod file;
 mod manifest;
+mod programs;
 
 use crate::array::{ElementType, read_npy, write_npy};
 use crate::program::Program;
@@ -30,6 +32,7 @@ pub use client::{ClientFile, ClientOutput};
 pub use error::ArtifactError;
 pub use file::write_file;
 pub use manifest::{InputSummary, Manifest, OutputSummary, fingerprint};
+pub use programs::ClientPrograms;
 
 /// The format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;

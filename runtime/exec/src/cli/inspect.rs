@@ -7,6 +7,7 @@ use super::output::{security_line, short};
 use hec_ckks::{Ciphertext, EvaluationKeys, FileInfo, FileKind, SecretKey, SeededCiphertext, Stored};
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::program::KeySet;
+use hec_ir::tensor::Graph;
 use hec_ir::{Layout, ParametersLiteral};
 use hec_run::{Client, RunError, bytes};
 use std::fs::File;
@@ -76,6 +77,15 @@ fn client_file(path: &Path) -> Result<Facts, RunError> {
     for output in &client.outputs {
         facts.push(layout("output", &output.name, &output.layout));
         facts.extend(output.client.iter().map(|op| fact("after decryption", format!("{op:?}"))));
+    }
+    let program = |what: &'static str, graph: &Option<Graph>| {
+        let operations = |g: &Graph| g.nodes.values().skip(g.inputs().count()).map(|n| n.op.name()).collect::<Vec<_>>();
+        graph.as_ref().map(|g| fact(what, operations(g).join(", ")))
+    };
+    facts.extend(program("before encryption", &client.programs.prologue));
+    facts.extend(program("after decryption", &client.programs.epilogue));
+    if !client.programs.is_empty() {
+        facts.push(fact("weights", format!("{} numbers", client.programs.numbers())));
     }
     facts.push(keys(&client.keys));
     Ok(facts)

@@ -4,7 +4,7 @@ use super::bar::{Bar, spin};
 use super::output::{describe, warn_insecure, write_outputs};
 use super::{Decrypt, Encrypt, Eval, Keygen};
 use hec_ckks::{Ciphertext, EvaluationKeys, SecretKey, SeededCiphertext, Stored};
-use hec_run::{Client, RunError, Samples, Server, bytes, wanted_by_program};
+use hec_run::{Client, RunError, Samples, Server, bytes};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub fn keygen(args: &Keygen) -> Result<String, RunError> {
 
 pub fn encrypt(args: &Encrypt) -> Result<String, RunError> {
     let client = client(&args.client)?;
-    let samples = Samples::read(&wanted_by_program(&client.file().inputs), &args.input)?;
+    let samples = Samples::read(&client.file().wanted(), &args.input)?;
     let index = match (args.index, samples.len()) {
         (Some(index), _) => index,
         (None, 1) => 0,
@@ -82,7 +82,7 @@ pub fn decrypt(args: &Decrypt) -> Result<String, RunError> {
     let secret: SecretKey = load(client.context(), client.program(), &args.secret)?;
     let response: Vec<Ciphertext> = load(client.context(), client.program(), &args.input)?;
     let tensors = client.decrypt(&secret, &response, &how)?;
-    let outputs = client.file().outputs.iter().map(|o| o.name.as_str()).zip(&tensors);
+    let outputs = client.file().result_names(how.raw).into_iter().zip(&tensors);
     match &args.output {
         Some(path) => write_outputs(path, outputs).map(|()| format!("outputs: {}\n", path.display())),
         None => Ok(outputs.map(|(name, tensor)| describe(name, tensor) + "\n").collect()),
