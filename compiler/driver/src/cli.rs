@@ -23,6 +23,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Run a compiled program in clear, with a model of the scheme's noise, and compare it with its ONNX model
     Simulate(Simulate),
+    /// Train a network's polynomials and weights, without labels, to give what the original network gives
+    Tune(Tune),
     /// Restart from the text of any stage
     Opt(Opt),
 }
@@ -208,6 +210,69 @@ pub struct Simulate {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `hec tune`.
+#[derive(Debug, Args)]
+pub struct Tune {
+    /// The original network: .onnx, or .hel text of the tensor level
+    pub model: PathBuf,
+    /// Inputs to train on, without labels: .npy, .npz or folders of .pb; one in ten is kept for validation
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub calibrate: Vec<PathBuf>,
+    /// What is done to raw inputs first, becoming part of the tuned network: scale=1/255,mean=0.5/0.5/0.5,std=0.2/0.2/0.2
+    #[arg(long, value_name = "SPEC")]
+    pub preprocess: Option<String>,
+    /// Choose the polynomial of a function or of a layer, as in `hec compile`: relu=lsq:2
+    #[arg(long, value_name = "PIN")]
+    pub activation: Vec<String>,
+    /// Size of a dynamic batch axis
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: usize,
+    /// Where the tuned network goes, as tensor text for `hec compile`; its constants go beside it with the extension .npz,
+    /// the state of the training with .checkpoint
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// How often each input is seen
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub epochs: u32,
+    /// Stop after this time, to go on later with --resume
+    #[arg(long, value_name = "M")]
+    pub minutes: Option<f64>,
+    /// Go on from the checkpoint of an earlier call with the same arguments, as if it had not been interrupted
+    #[arg(long)]
+    pub resume: bool,
+    /// Seed of the order of the inputs and of their changes
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub seed: u64,
+    /// The largest step of a parameter, relative to its size
+    #[arg(long, value_name = "RATE", default_value_t = RATE, value_parser = rate)]
+    pub rate: f64,
+    /// How inputs are changed so that there are more of them
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub augment: Augmentation,
+    /// Number of threads; one for each core if not given. The result is the same
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// How inputs are changed so that there are more of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Augmentation {
+    /// Images of 16 pixels and more are mirrored and shifted by up to 4 pixels
+    #[default]
+    Auto,
+    /// Not at all
+    None,
+}
+
+const RATE: f64 = 0.003;
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1.0 => Ok(rate),
+        _ => Err("a number above 0, at most 1".to_owned()),
+    }
 }
 
 /// Arguments of `hec opt`.

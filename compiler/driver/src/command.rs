@@ -2,7 +2,7 @@
 
 use crate::pipeline::{self, Compiled};
 use crate::report::{self, Report};
-use crate::{Command, Compile, Failure, How, Opt, Progress, ReportArgs, Stage, check, rings, samples, simulate, text};
+use crate::{Command, Compile, Failure, How, Opt, Progress, ReportArgs, Stage, check, rings, samples, simulate, text, tune};
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::samples::wanted_by_program;
 use hec_ir::text::AnyLevel;
@@ -27,6 +27,7 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
                 print!("{}", simulated.print());
             }
         }
+        Command::Tune(args) => tune::tune(&args)?,
         Command::Opt(args) => opt(&args)?,
     }
     Ok(ExitCode::SUCCESS)

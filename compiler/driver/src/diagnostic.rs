@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-/// A failure as it is shown. Codes: HEC-C command line and files, HEC-I import, HEC-N nonlinearities, HEC-O rewriting,
+/// A failure as it is shown. Codes: HEC-C command line and files, HEC-I import, HEC-N nonlinearities, HEC-U tuning, HEC-O rewriting,
 /// HEC-P packing, HEC-L planning, HEC-S scheduling, HEC-T text and artifacts.
 #[derive(Debug)]
 pub struct Failure {
@@ -86,6 +86,7 @@ macro_rules! stage {
 
 stage!(hec_nonlinear::NonlinearError, "HEC-N001");
 stage!(hec_nonlinear::PinError, "HEC-C002");
+stage!(hec_tune::TuneError, "HEC-U001");
 stage!(hec_optimize::OptimizeError, "HEC-O001");
 stage!(hec_pack::PackError, "HEC-P001");
 stage!(hec_plan::PlanError, "HEC-L001");

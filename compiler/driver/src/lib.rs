@@ -21,8 +21,9 @@ pub mod rings;
 mod samples;
 mod simulate;
 mod text;
+mod tune;
 
-pub use cli::{Bootstrapping, Check, Cli, Command, Compile, How, Opt, ReportArgs, Simulate, Stage};
+pub use cli::{Augmentation, Bootstrapping, Check, Cli, Command, Compile, How, Opt, ReportArgs, Simulate, Stage, Tune};
 pub use command::run;
 pub use comparison::{Comparison, class};
 pub use diagnostic::Failure;

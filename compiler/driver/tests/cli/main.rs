@@ -12,5 +12,6 @@ mod mutations;
 mod networks;
 mod restart;
 mod show;
+mod tune;
 
 use folder::Folder;
