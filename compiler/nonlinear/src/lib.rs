@@ -1,6 +1,7 @@
 //! Polynomial replacements for non-polynomial functions, fitted to calibration data.
 //!
-//! What it is: the stage that turns a network with activations and maxima into one of sums, products and polynomials.
+//! What it is: the stage that turns a network with activations, maxima, softmaxes and normalisations into one of sums,
+//! products and polynomials.
 //! Core concept: the *fit*, a formula (one polynomial as a rule) with numbers for each channel under the density that the
 //! channel really sees, with just enough attention to the range beyond it. It is chosen by validation, never by the error
 //! on the data it was fitted to.

@@ -35,7 +35,7 @@ pub struct Replaced {
     pub warnings: Vec<String>,
 }
 
-/// Replace every activation and every maximum by polynomials.
+/// Replace every activation, maximum, softmax and normalisation by polynomials.
 ///
 /// The first 80 % of the samples are for fitting, the last 20 % for validation. Where nothing is pinned, all functions
 /// get the same family and degree: the cheapest with which the network agrees with the original one as the options ask.
