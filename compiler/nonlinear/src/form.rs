@@ -228,8 +228,8 @@ mod tests {
         let degree_five = polynomial(0.0, 2.0, &[0.6, 1.0, 0.42, 0.01, -0.08, 0.1]);
         check(vec![degree_five], 3, 3);
         // ReLU's best octic is even but for its linear term; another one is not.
-        let relu = [0.318, 0.5, 0.212, 0.0, -0.042, 0.0, 0.018, 0.0, -0.0145];
-        let lopsided = [0.318, 0.5, 0.212, 0.02, -0.042, 0.01, 0.018, -0.02, -0.0145];
+        let relu = [0.32, 0.5, 0.212, 0.0, -0.042, 0.0, 0.018, 0.0, -0.0145];
+        let lopsided = [0.32, 0.5, 0.212, 0.02, -0.042, 0.01, 0.018, -0.02, -0.0145];
         check(vec![polynomial(0.4, 3.0, &relu), polynomial(0.0, 1.0, &lopsided)], 3, 4);
     }
 
