@@ -4,6 +4,7 @@
 mod parties;
 
 use hec::{Comparison, How};
+use hec_ir::array::{ElementType, write_npy};
 use hec_ir::tensor::{Shape, Tensor};
 use onnx_protobuf::{Message, ModelProto};
 use parties::Parties;
@@ -109,7 +110,11 @@ fn the_client_looks_up_token_ids_and_normalises_the_answer() {
         table.join(", "),
         table.join(", "),
     );
-    let words = Parties::compile("words", &written("words.hel", text), &How::default());
+    // Calibration data are token ids too, and go through the client's part first.
+    let data = (0..12).map(|i| f64::from(i * 5 % 6)).collect();
+    let ids = write_npy(&Tensor { shape: Shape::new([6, 2]), data }, ElementType::I64).unwrap();
+    let how = How { calibrate: vec![written("words.npy", ids)], ..How::default() };
+    let words = Parties::compile("words", &written("words.hel", text), &how);
     let client = words.report.client.clone().unwrap();
     assert_eq!((client.before.first().unwrap().as_str(), client.weights), ("lookup", 24));
     assert_eq!(client.after, ["rms_norm"]);

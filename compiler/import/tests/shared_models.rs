@@ -143,6 +143,9 @@ fn the_client_looks_up_the_token_ids_of_the_encoder() {
     let range = expected.data.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     println!("encoder from ids: {right} of 200, logits within {:.1e} of onnxruntime's", worst / range);
     assert!(right == 149 && worst < 1e-4 * range);
+    let report = check(&model, &ImportOptions::default()).unwrap();
+    let lookup = report.nodes.iter().find(|n| n.name == "/emb/w/Gather").unwrap();
+    assert_eq!(lookup.verdict, Verdict::Client { function: "lookup".to_owned(), before: true });
 }
 
 #[test]
