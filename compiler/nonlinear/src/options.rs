@@ -33,6 +33,8 @@ pub struct Options {
     pub correct: bool,
     /// At most this many calibration samples are used, evenly spaced.
     pub max_samples: usize,
+    /// Bytes of memory for the values of all samples; what does not fit goes to a scratch file. It changes no result.
+    pub memory: usize,
 }
 
 impl Default for Options {
@@ -45,7 +47,8 @@ impl Default for Options {
             max_relative_error: 0.05,
             max_row_error: None,
             correct: true,
-            max_samples: 500,
+            max_samples: 2000,
+            memory: 1 << 30,
         }
     }
 }
