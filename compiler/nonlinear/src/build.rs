@@ -3,6 +3,8 @@
 //! Each function is fitted to the inputs that it gets in the network built so far, with the original network's values as
 //! targets, so that a layer makes good what the layers before it got wrong.
 
+mod observe;
+
 use crate::attention::{Attention, LayerNorm, Quality, Softmax, sources};
 use crate::classes::classes;
 use crate::correct::{Samples, correct};
@@ -13,7 +15,6 @@ use crate::max_pool::{MaxPool, even};
 use crate::network::{Front, RunError, Values};
 use crate::report::{Correction, Replacement, note};
 use crate::score::{Agreement, Tally};
-use crate::statistics::Observed;
 use crate::store::Store;
 use crate::unit::{Unit, units};
 use crate::{Choice, Fit, NonlinearError, Options, ROBUSTNESS, Robustness, Statistics};
@@ -21,22 +22,11 @@ use hec_ir::entity::{Entity, EntityVec};
 use hec_ir::tensor::{Function, Graph, Node, Op, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Values beyond this size count as divergence: their squares would overflow soon.
-const DIVERGED: f64 = 1e100;
-
 /// A more careful fit must have less than this share of the error to be preferred.
 const CLEARLY: f64 = 0.8;
 
 /// Numbers by position must have less than this share of the error: they make the linear maps around them less regular.
 const FAR_BETTER: f64 = 0.5;
-
-/// Values of an activation's input from which its density is measured, and the least number of samples; the ends of its
-/// range are those of all samples.
-const MOST_VALUES: usize = 1 << 23;
-const LEAST_SAMPLES: usize = 64;
-
-/// An input with its target.
-type Pair = (Tensor, Vec<f32>);
 
 /// What every attempt shares.
 pub struct Context<'a> {
@@ -128,25 +118,16 @@ pub struct Builder<'a> {
     wanted: Front,
     replacements: Vec<Replacement>,
     corrections: Vec<Correction>,
+    excess: f64,
     worst_relative_error: f64,
-}
-
-/// Values on all samples.
-pub struct Seen {
-    values: BTreeMap<ValueId, Vec<Tensor>>,
-    /// The first samples are for fitting.
-    pub fitting: usize,
-}
-
-impl Seen {
-    /// A value on every sample.
-    pub fn values(&self, id: ValueId) -> Vec<&Tensor> {
-        self.values[&id].iter().collect()
-    }
 }
 
 /// Outputs that are larger than the original network's largest one by this factor have gone astray.
 const OVERSHOOT: f64 = 8.0;
+
+/// A validation sample that leaves the range of the fitting samples by more than this share of its width shows that others
+/// would go astray: every layer squares the distance.
+const EXCESS: f64 = 0.5;
 
 /// A finished attempt.
 pub struct Built {
@@ -162,14 +143,16 @@ pub struct Built {
     pub agreement: Option<Agreement>,
     /// The largest output on the samples, relative to the original network's largest.
     pub overshoot: f64,
+    /// How far a validation sample leaves the range of the fitting samples before some function, relative to its width.
+    pub excess: f64,
     /// The largest relative rms error of a replacement.
     pub worst_relative_error: f64,
 }
 
 impl Built {
-    /// Whether some output is far larger than it should be.
+    /// Whether some output is far larger than it should be, or others are likely to be.
     pub fn overshoots(&self) -> bool {
-        self.overshoot > OVERSHOOT
+        self.overshoot > OVERSHOOT || self.excess > EXCESS
     }
 }
 
@@ -194,6 +177,7 @@ impl<'a> Builder<'a> {
             wanted: front,
             replacements: Vec::new(),
             corrections: Vec::new(),
+            excess: 0.0,
             worst_relative_error: 0.0,
         })
     }
@@ -210,7 +194,7 @@ impl<'a> Builder<'a> {
                 self.advance(node.origin.layer(), &[argument])?;
                 break;
             }
-            self.copy(ValueId::new(self.next), node)?;
+            self.copy(ValueId::new(self.next), node, 0.0)?;
             self.next += 1;
         }
         Ok(self)
@@ -225,7 +209,7 @@ impl<'a> Builder<'a> {
         for (id, node) in original.nodes.iter().skip(self.next) {
             self.next = id.index();
             match &node.op {
-                _ if kept(node, self.context.options) => self.copy(id, node)?,
+                _ if kept(node, self.context.options) => self.copy(id, node, robustness.caution)?,
                 _ if self.context.attentions.contains_key(&id) => self.softmax(id, default, robustness)?,
                 // It is replaced at the end of its attention.
                 Op::Softmax { .. } => {}
@@ -248,7 +232,7 @@ impl<'a> Builder<'a> {
                     self.replacements.push(report);
                     self.mapped.insert(id, value);
                 }
-                _ => self.copy(id, node)?,
+                _ => self.copy(id, node, robustness.caution)?,
             }
         }
         self.next = original.nodes.len();
@@ -266,6 +250,7 @@ impl<'a> Builder<'a> {
             values: self.mapped,
             agreement,
             overshoot,
+            excess: self.excess,
             worst_relative_error: self.worst_relative_error,
         })
     }
@@ -285,20 +270,20 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn copy(&mut self, id: ValueId, node: &Node) -> Result<(), NonlinearError> {
+    fn copy(&mut self, id: ValueId, node: &Node, caution: f64) -> Result<(), NonlinearError> {
         if matches!(node.op, Op::Input { .. }) {
             return Ok(());
         }
         let args = node.args.iter().map(|a| self.mapped[a]).collect();
         self.mapped.insert(id, self.graph.nodes.push(Node { args, ..node.clone() }));
         match self.context.units.get(&id) {
-            Some(unit) if !self.replacements.is_empty() => self.correct(unit),
+            Some(unit) if !self.replacements.is_empty() => self.correct(unit, caution),
             _ => Ok(()),
         }
     }
 
     /// Re-fit a linear layer whose end has just been copied.
-    fn correct(&mut self, unit: &Unit) -> Result<(), NonlinearError> {
+    fn correct(&mut self, unit: &Unit, caution: f64) -> Result<(), NonlinearError> {
         let layer = self.context.original.nodes[unit.linear].origin.layer();
         let here = Unit {
             linear: self.mapped[&unit.linear],
@@ -310,7 +295,7 @@ impl<'a> Builder<'a> {
         self.want(layer, unit.end.index() + 1, Some(unit.end))?;
         let samples = Samples { fitting: self.context.fitting, all: self.context.samples };
         let target = (&self.wanted, unit.end);
-        let (end, report) = correct(&mut self.graph, &mut self.found, &here, target, samples)
+        let (end, report) = correct(&mut self.graph, &mut self.found, &here, target, samples, caution)
             .map_err(|e| NonlinearError::run(layer, e))?;
         self.mapped.insert(unit.end, end);
         self.corrections.extend(report);
@@ -432,100 +417,6 @@ impl<'a> Builder<'a> {
     /// Remember the worst replacement, by which attempts without data are judged.
     pub fn note_relative_error(&mut self, relative: f64) {
         self.worst_relative_error = self.worst_relative_error.max(relative);
-    }
-
-    /// What `x` looks like in the network so far; `None` without samples. With a target, the original network's values
-    /// of that activation are what the fit should give; without, the values are mirrored and their size is the target.
-    ///
-    /// # Errors
-    /// When the network so far has diverged.
-    pub fn statistics(
-        &mut self,
-        layer: &str,
-        x: ValueId,
-        target: Option<ValueId>,
-        keep: &[ValueId],
-    ) -> Result<Option<Statistics>, NonlinearError> {
-        if self.context.fitting == 0 {
-            return Ok(None);
-        }
-        self.advance(layer, keep)?;
-        let end = target.map_or(self.next, |id| id.index() + 1);
-        self.want(layer, end, target)?;
-        let groups = Groups::channels(self.graph.shape(x));
-        let seen = self.some(x, target).and_then(|some| self.measure(x, target, groups, &some));
-        match seen.map_err(|e| NonlinearError::run(layer, e))? {
-            Some(seen) => Ok(Some(seen)),
-            None => Err(NonlinearError::Diverged { layer: layer.to_owned() }),
-        }
-    }
-
-    /// Inputs of some fitting samples, evenly spaced, with their targets.
-    fn some(&self, x: ValueId, target: Option<ValueId>) -> Result<Vec<Pair>, RunError> {
-        let fitting = self.context.fitting;
-        let most = (MOST_VALUES / self.graph.shape(x).elements().max(1)).max(LEAST_SAMPLES);
-        let taken = |i: usize| fitting <= most || i * most / fitting != (i + 1) * most / fitting;
-        let single = |x: &f64| *x as f32;
-        let some: Vec<Option<Pair>> = match target {
-            Some(id) => Values([(&self.found, x), (&self.wanted, id)])
-                .map(0..fitting, |i, [x, t]| taken(i).then(|| (x.clone(), t.data.iter().map(single).collect())))?,
-            None => Values([(&self.found, x)]).map(0..fitting, |i, [x]| {
-                taken(i).then(|| (x.clone(), x.data.iter().map(|v| single(&v.abs())).collect()))
-            })?,
-        };
-        Ok(some.into_iter().flatten().collect())
-    }
-
-    /// The densities of some samples, with ranges that hold all samples; `None` when some value has diverged.
-    fn measure(
-        &self,
-        x: ValueId,
-        target: Option<ValueId>,
-        groups: Groups,
-        some: &[Pair],
-    ) -> Result<Option<Statistics>, RunError> {
-        let shape = self.graph.shape(x);
-        let (count, table) = (groups.count(), groups.table(shape));
-        let none = || vec![(f64::INFINITY, f64::NEG_INFINITY); count];
-        let each = Values([(&self.found, x)]).map(0..self.context.fitting, |_, [x]| {
-            let mut ends = none();
-            for (&group, &v) in table.iter().zip(&x.data) {
-                if v.is_nan() || v.abs() > DIVERGED {
-                    return None;
-                }
-                ends[group] = (ends[group].0.min(v), ends[group].1.max(v));
-            }
-            Some(ends)
-        })?;
-        let mut ends = none();
-        for own in each {
-            let Some(own) = own else { return Ok(None) };
-            ends.iter_mut().zip(own).for_each(|((lo, hi), own)| (*lo, *hi) = (lo.min(own.0), hi.max(own.1)));
-        }
-        let observed: Vec<Observed<'_>> = some.iter().map(|(input, target)| Observed { input, target }).collect();
-        let mut statistics = Statistics::measure(shape, groups, &observed, target.is_none());
-        statistics.widen(&ends);
-        Ok(Some(statistics))
-    }
-
-    /// Values of the network so far on all samples.
-    ///
-    /// # Errors
-    /// When it has diverged.
-    pub fn observe(&mut self, layer: &str, values: &[ValueId]) -> Result<Seen, NonlinearError> {
-        self.advance(layer, values)?;
-        let wild = |t: &Tensor| t.data.iter().any(|v| !v.is_finite() || v.abs() > DIVERGED);
-        let mut seen = Seen { values: BTreeMap::new(), fitting: self.context.fitting };
-        for &id in values {
-            let view = Values([(&self.found, id)]);
-            let found = view.map(0..self.context.samples, |_, [x]| x.clone());
-            let found = found.map_err(|e| NonlinearError::run(layer, e))?;
-            if found.iter().any(wild) {
-                return Err(NonlinearError::Diverged { layer: layer.to_owned() });
-            }
-            seen.values.insert(id, found);
-        }
-        Ok(seen)
     }
 
     /// Run what was added, and keep what the rest of the original network needs.

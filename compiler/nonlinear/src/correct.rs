@@ -89,6 +89,7 @@ pub fn correct(
     unit: &Unit,
     target: (&Front, ValueId),
     samples: Samples,
+    caution: f64,
 ) -> Result<(ValueId, Option<Correction>), RunError> {
     let nothing = Ok((unit.end, None));
     let Some(design) = Design::of(graph, unit) else { return nothing };
@@ -97,7 +98,7 @@ pub fn correct(
         return nothing;
     }
     let places = Values([(&*front, input), (&*front, unit.end), target]);
-    let Some(choice) = design.choose(graph.shape(unit.end), &places, samples)? else { return nothing };
+    let Some(choice) = design.choose(graph.shape(unit.end), &places, samples, caution)? else { return nothing };
     let mut report = Correction { layer: graph.nodes[unit.linear].origin.layer().to_owned(), ..choice.report };
     let Some(change) = design.change(&choice.parts, graph.shape(unit.linear)) else {
         report.method = Method::None;
@@ -217,7 +218,13 @@ impl Design {
     }
 
     /// The change that does most for the validation samples.
-    fn choose(&self, result: &Shape, places: &Places<'_>, samples: Samples) -> Result<Option<Chosen>, RunError> {
+    fn choose(
+        &self,
+        result: &Shape,
+        places: &Places<'_>,
+        samples: Samples,
+        caution: f64,
+    ) -> Result<Option<Chosen>, RunError> {
         let (weights, energy) = weigh(places, samples.all)?;
         let rows = (ROWS_FOR_EACH_INPUT * self.inputs).max(LEAST_ROWS);
         let fitted = self.moments(places, (0..samples.fitting, &weights), result, rows)?;
@@ -231,19 +238,20 @@ impl Design {
             }
             let ridges: &[f64] = if self.inputs <= MOST_INPUTS { &RIDGES } else { &[] };
             let fits = ridges.iter().filter_map(|&r| Some((Method::Ridge(r), seen.ridge(r)?)));
-            let mut best = (error * (1.0 - LEAST_GAIN), Method::None, None);
-            for (method, affine) in std::iter::once((Method::Bias, seen.offsets())).chain(fits) {
-                let error = unseen.error(&affine);
-                if error < best.0 {
-                    best = (error, method, Some(affine));
-                }
-            }
+            // From the boldest to the most careful.
+            let tried = fits.chain(std::iter::once((Method::Bias, seen.offsets())));
+            let tried: Vec<_> = tried.map(|(method, affine)| (unseen.error(&affine), method, affine)).collect();
+            let least = tried.iter().map(|t| t.0).fold(f64::INFINITY, f64::min);
+            let enough = (error * (1.0 - LEAST_GAIN)).min(least * (1.0 + caution));
+            let chosen = tried.into_iter().rev().find(|t| t.0 <= enough);
             before += error;
-            after += if best.2.is_some() { best.0 } else { error };
-            if best.1 > method {
-                method = best.1;
+            after += chosen.as_ref().map_or(error, |t| t.0);
+            if let Some((_, own, _)) = chosen
+                && own > method
+            {
+                method = own;
             }
-            parts.push(best.2);
+            parts.push(chosen.map(|t| t.2));
         }
         let share =
             |e: f64| libm::sqrt(e.max(0.0) / (energy * (self.groups * self.outputs) as f64).max(f64::MIN_POSITIVE));

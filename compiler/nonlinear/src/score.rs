@@ -67,10 +67,13 @@ impl Agreement {
         }
     }
 
-    /// Whether it is what the user asks for.
+    /// Whether it is what the user asks for. A share is only known up to chance: one that falls short by less than the
+    /// standard error of a count over these samples is taken for it, so that more samples do not ask for more depth.
     pub fn suffices(&self, options: &Options) -> bool {
+        let wanted = options.min_agreement;
+        let chance = libm::sqrt(wanted * (1.0 - wanted) / self.samples.max(1) as f64);
         match self.classes {
-            Some(share) => share >= options.min_agreement && !self.explodes(),
+            Some(share) => share >= wanted - chance && !self.explodes(),
             None => self.relative_error <= options.max_relative_error,
         }
     }
@@ -140,6 +143,18 @@ mod tests {
         let expected = tensor(&[1, 2, 2], &[1.0, 4.0, 3.0, 2.0]);
         assert_eq!(agreement(vec![ClientOp::Softmax { axis: 1 }], &expected, &expected).classes, Some(1.0));
         assert_eq!(classes(&expected, 1), [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn a_share_is_known_up_to_chance() {
+        let suffices = |samples: usize, wrong: usize, min_agreement: f64| {
+            let classes = Some((samples - wrong) as f64 / samples as f64);
+            Agreement { samples, classes, relative_error: 0.1 }
+                .suffices(&Options { min_agreement, ..Options::default() })
+        };
+        assert!(suffices(100, 1, 0.99) && suffices(200, 3, 0.99) && !suffices(200, 4, 0.99));
+        assert!(suffices(10_000, 105, 0.99) && !suffices(10_000, 120, 0.99));
+        assert!(suffices(100, 0, 1.0) && !suffices(100, 1, 1.0));
     }
 
     #[test]
