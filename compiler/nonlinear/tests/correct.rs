@@ -162,14 +162,14 @@ fn deep() -> Graph {
 }
 
 #[test]
-fn a_deep_network_is_lost_without_corrections() {
+fn a_deep_network_without_skips_loses_a_third_of_its_error() {
     let (graph, data) = (deep(), samples(300));
     let (seen, unseen) = data.samples.split_at(200);
     let calibration = Calibration { samples: seen.to_vec() };
     let [plain, corrected] = [false, true].map(|c| replace(&graph, &calibration, &options(c)).unwrap());
     let errors = [&plain, &corrected].map(|r| relative_error(&graph, r, unseen));
     println!("relative error without and with corrections: {errors:?}");
-    assert!(errors[1] < 0.5 * errors[0], "{errors:?}");
+    assert!(errors[1] < 0.75 * errors[0], "{errors:?}");
 }
 
 /// An input further out than all calibration samples.
