@@ -98,6 +98,9 @@ pub struct How {
     /// make good what the polynomials change
     #[arg(long)]
     pub no_correct: bool,
+    /// At most so many calibration inputs are used, evenly spaced
+    #[arg(long, value_name = "N", default_value_t = MAX_SAMPLES)]
+    pub max_samples: usize,
     /// Share of calibration inputs whose class the polynomial network must keep
     #[arg(long, value_name = "SHARE", default_value_t = MIN_AGREEMENT)]
     pub min_agreement: f64,
@@ -124,6 +127,7 @@ pub struct How {
     pub insecure_toy: bool,
 }
 
+const MAX_SAMPLES: usize = 2000;
 const MIN_AGREEMENT: f64 = 0.99;
 const MAX_ERROR: f64 = 1.0 / 1024.0;
 
@@ -136,6 +140,7 @@ impl Default for How {
             activation: Vec::new(),
             range: Vec::new(),
             no_correct: false,
+            max_samples: MAX_SAMPLES,
             min_agreement: MIN_AGREEMENT,
             max_error: MAX_ERROR,
             batch: 1,

@@ -106,8 +106,9 @@ pub fn read_network(model: &Path, batch: usize) -> Result<Graph, Failure> {
 pub fn nonlinear(graph: &Graph, samples: &[Vec<Tensor>], how: &How) -> Result<Replaced, Failure> {
     let pins = how.activation.iter().map(|p| Pin::parse(p)).collect::<Result<_, _>>()?;
     let ranges = how.range.iter().map(|r| hec_nonlinear::parse_range(r)).collect::<Result<_, _>>()?;
-    let (min_agreement, correct) = (how.min_agreement, !how.no_correct);
-    let options = hec_nonlinear::Options { pins, ranges, min_agreement, correct, ..hec_nonlinear::Options::default() };
+    let (min_agreement, correct, max_samples) = (how.min_agreement, !how.no_correct, how.max_samples);
+    let default = hec_nonlinear::Options::default();
+    let options = hec_nonlinear::Options { pins, ranges, min_agreement, correct, max_samples, ..default };
     Ok(hec_nonlinear::replace(graph, &Calibration { samples: samples.to_vec() }, &options)?)
 }
 

@@ -1,25 +1,37 @@
 //! Prints which share of 200 test images a ResNet-20 classifies as labelled when all its ReLUs are polynomials of one
 //! degree, with and without re-fitted linear layers.
 //!
-//! `cargo bench -p hec-nonlinear --bench resnet20 -- [--images 500] [--without] [DEGREE..]`. The network and its images are
-//! looked for in the folder `HEC_SHARED`, or else in `shared` next to the workspace.
+//! `cargo bench -p hec-nonlinear --bench resnet20 -- [--images 500] [--development 500] [--without] [DEGREE..]`. The
+//! network and its images are looked for in the folder `HEC_SHARED`, or else in `shared` next to the workspace. Choices are
+//! made on development images, training images that are not used for calibration; the test images only measure. A largest
+//! logit is relative to that of the original network; the peak memory is that of the process so far.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on stops")]
 
 use hec_import::ImportOptions;
 use hec_ir::tensor::{Graph, Shape, Tensor};
 use hec_nonlinear::{Calibration, Options, Pin, replace};
+use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 struct Network {
     graph: Graph,
     calibration: Calibration,
-    test: Vec<Vec<Tensor>>,
+    development: Labelled,
+    test: Labelled,
+}
+
+/// Images with their classes.
+struct Labelled {
+    images: Vec<Vec<Tensor>>,
     labels: Vec<usize>,
 }
 
+/// Development images are training images from this one on.
+const DEVELOPMENT: usize = 1500;
+
 impl Network {
-    fn load(count: usize) -> Option<Self> {
+    fn load(count: usize, development: usize) -> Option<Self> {
         let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
         let shared = std::env::var_os("HEC_SHARED").map_or_else(beside, PathBuf::from);
         let model = shared.join("models/resnet20_cifar10.onnx");
@@ -29,12 +41,18 @@ impl Network {
         }
         let graph = hec_import::import(&model, &ImportOptions::default()).unwrap();
         let shape = graph.shape(graph.inputs().next().unwrap().0).clone();
-        let images = |name: &str, most: usize| images(&shared.join("data").join(name), &shape, most);
-        let labels = hec_ir::array::load(&shared.join("data/cifar10_test_0_199_labels.npy")).unwrap().remove(0).1;
+        let part = |name: &str, first: usize, most: usize| {
+            let file = |what: &str| shared.join(format!("data/cifar10_{name}_{what}.npy"));
+            let labels = hec_ir::array::load(&file("labels")).unwrap().remove(0).1;
+            Labelled {
+                images: images(&file("images"), &shape, first, most),
+                labels: labels.data.iter().skip(first).take(most).map(|&l| l as usize).collect(),
+            }
+        };
         Some(Network {
-            calibration: Calibration { samples: images("cifar10_train_0_4999_images.npy", count) },
-            test: images("cifar10_test_0_199_images.npy", usize::MAX),
-            labels: labels.data.iter().map(|&l| l as usize).collect(),
+            calibration: Calibration { samples: part("train_0_4999", 0, count).images },
+            development: part("train_0_4999", DEVELOPMENT.max(count), development),
+            test: part("test_0_199", 0, usize::MAX),
             graph,
         })
     }
@@ -47,26 +65,38 @@ impl Network {
         let options = Options { pins, correct, max_samples, ..Options::default() };
         let replaced = replace(&self.graph, &self.calibration, &options).unwrap();
         let seconds = start.elapsed().as_secs_f64();
-        let (mut right, mut same, mut largest) = (0, 0, 0.0f64);
-        for (image, &label) in self.test.iter().zip(&self.labels) {
-            let logits = replaced.graph.run(image).unwrap().remove(0).data;
-            let size = |x: &f64| if x.is_finite() { x.abs() } else { f64::INFINITY };
-            largest = logits.iter().map(size).fold(largest, f64::max);
-            right += usize::from(class(&logits) == label);
-            same += usize::from(class(&logits) == class(&self.graph.run(image).unwrap()[0].data));
-        }
-        let share = |n: usize| 100.0 * n as f64 / self.labels.len() as f64;
         let re_fit = if correct { "yes" } else { "no" };
-        println!(
-            "{degree:>6}  {re_fit:>6}  {:>4.1}%  {:>9.1}%  {largest:>13.3e}  {seconds:>5.0} s",
-            share(right),
-            share(same)
-        );
+        print!("{degree:>6}  {re_fit:>6}");
+        for labelled in [&self.development, &self.test] {
+            let [right, same, largest] = self.measure(&replaced.graph, labelled);
+            print!("  {right:>5.1}%  {same:>9.1}%  {largest:>13.2e}");
+        }
+        println!("  {seconds:>5.0} s  {:>5} MiB", peak_memory());
+    }
+
+    /// Shares of images that are classified as labelled and as by the original network, and the largest logit.
+    fn measure(&self, replaced: &Graph, labelled: &Labelled) -> [f64; 3] {
+        let logits = |graph: &Graph, image: &Vec<Tensor>| graph.run(image).unwrap().remove(0).data;
+        let pairs: Vec<[Vec<f64>; 2]> =
+            labelled.images.par_iter().map(|image| [logits(replaced, image), logits(&self.graph, image)]).collect();
+        let size = |x: &f64| if x.is_finite() { x.abs() } else { f64::INFINITY };
+        let largest = |which: usize| pairs.iter().flat_map(|p| &p[which]).map(size).fold(0.0, f64::max);
+        let right = pairs.iter().zip(&labelled.labels).filter(|(p, label)| class(&p[0]) == **label).count();
+        let same = pairs.iter().filter(|[found, wanted]| class(found) == class(wanted)).count();
+        let share = |n: usize| 100.0 * n as f64 / pairs.len() as f64;
+        [share(right), share(same), largest(0) / largest(1)]
     }
 }
 
+/// In MiB, where the system tells.
+fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<usize>().ok()).unwrap_or(0) / 1024
+}
+
 /// Normalised with the means and deviations that the network was trained with.
-fn images(path: &Path, shape: &Shape, most: usize) -> Vec<Vec<Tensor>> {
+fn images(path: &Path, shape: &Shape, first: usize, most: usize) -> Vec<Vec<Tensor>> {
     let all = hec_ir::array::load(path).unwrap().remove(0).1;
     let channels = [0.485, 0.456, 0.406].into_iter().zip([0.229, 0.224, 0.225]);
     let image = |data: &[f64]| {
@@ -75,7 +105,7 @@ fn images(path: &Path, shape: &Shape, most: usize) -> Vec<Vec<Tensor>> {
             planes.flat_map(|(plane, (mean, std))| plane.iter().map(move |x| (x / 255.0 - mean) / std)).collect();
         vec![Tensor::new(shape.clone(), data).unwrap()]
     };
-    all.data.chunks_exact(shape.elements()).take(most).map(image).collect()
+    all.data.chunks_exact(shape.elements()).skip(first).take(most).map(image).collect()
 }
 
 fn class(logits: &[f64]) -> usize {
@@ -83,11 +113,13 @@ fn class(logits: &[f64]) -> usize {
 }
 
 fn main() {
-    let (mut count, mut without, mut degrees) = (500, false, Vec::new());
+    let (mut count, mut development, mut without, mut degrees) = (500, 500, false, Vec::new());
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|n| n.parse().ok()).expect("a number of images");
         match &argument[..] {
-            "--images" => count = arguments.next().and_then(|n| n.parse().ok()).expect("--images takes a number"),
+            "--images" => count = number(),
+            "--development" => development = number(),
             "--without" => without = true,
             _ => degrees.push(argument),
         }
@@ -95,8 +127,9 @@ fn main() {
     if degrees.is_empty() {
         degrees = ["2", "4", "7"].map(str::to_owned).to_vec();
     }
-    let Some(network) = Network::load(count) else { return };
-    println!("degree  re-fit  right  same class  largest logit     time");
+    let Some(network) = Network::load(count, development) else { return };
+    println!("                development images                   test images");
+    println!("degree  re-fit   right  same class  largest logit   right  same class  largest logit     time     peak");
     for degree in &degrees {
         network.print(degree, true);
         if without {

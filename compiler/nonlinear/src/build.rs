@@ -3,26 +3,24 @@
 //! Each function is fitted to the inputs that it gets in the network built so far, with the original network's values as
 //! targets, so that a layer makes good what the layers before it got wrong.
 
+mod observe;
+
 use crate::attention::{Attention, LayerNorm, Quality, Softmax, sources};
 use crate::classes::classes;
-use crate::correct::correct;
+use crate::correct::{Samples, correct};
 use crate::domain;
 use crate::fit::{alternative, fit};
 use crate::groups::Groups;
 use crate::max_pool::{MaxPool, even};
-use crate::network::{Front, Truth};
+use crate::network::{Front, RunError, Values};
 use crate::report::{Correction, Replacement, note};
-use crate::score::Agreement;
-use crate::statistics::Observed;
+use crate::score::{Agreement, Tally};
+use crate::store::Store;
 use crate::unit::{Unit, units};
 use crate::{Choice, Fit, NonlinearError, Options, ROBUSTNESS, Robustness, Statistics};
 use hec_ir::entity::{Entity, EntityVec};
 use hec_ir::tensor::{Function, Graph, Node, Op, Tensor, ValueId};
-use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Values beyond this size count as divergence: their squares would overflow soon.
-const DIVERGED: f64 = 1e100;
 
 /// A more careful fit must have less than this share of the error to be preferred.
 const CLEARLY: f64 = 0.8;
@@ -34,9 +32,9 @@ const FAR_BETTER: f64 = 0.5;
 pub struct Context<'a> {
     /// The network.
     pub original: &'a Graph,
-    /// What it computes, sample by sample.
-    pub truths: Vec<Truth>,
-    /// The first samples are for fitting.
+    /// How many samples there are.
+    pub samples: usize,
+    /// The first ones are for fitting.
     pub fitting: usize,
     /// How many of the samples after those are compared in the end; the ones after these are stretched.
     pub validation: usize,
@@ -48,17 +46,13 @@ pub struct Context<'a> {
     attentions: BTreeMap<ValueId, Attention>,
     /// For each value the index of the node that uses it last.
     last_use: EntityVec<ValueId, usize>,
+    /// The same, where the input of a layer that can be re-fitted is used until the layer's end.
+    last_use_corrected: EntityVec<ValueId, usize>,
 }
 
 impl<'a> Context<'a> {
-    /// Of a network that has been run on all samples.
-    pub fn new(
-        original: &'a Graph,
-        truths: Vec<Truth>,
-        fitting: usize,
-        validation: usize,
-        options: &'a Options,
-    ) -> Self {
+    /// Of a network and the numbers of its samples.
+    pub fn new(original: &'a Graph, samples: usize, fitting: usize, validation: usize, options: &'a Options) -> Self {
         let units = if options.correct && validation > 0 { units(original) } else { Vec::new() };
         let units: BTreeMap<ValueId, Unit> = units.into_iter().map(|u| (u.end, u)).collect();
         let mut last_use: EntityVec<ValueId, usize> = original.nodes.keys().map(|id| id.index()).collect();
@@ -67,28 +61,24 @@ impl<'a> Context<'a> {
         }
         original.outputs.iter().for_each(|o| last_use[o.value] = usize::MAX);
         // A layer is re-fitted when its end is reached; its input has to live until then.
+        let mut last_use_corrected = last_use.clone();
         for unit in units.values() {
             let input = original.nodes[unit.linear].args[0];
-            last_use[input] = last_use[input].max(unit.end.index());
+            last_use_corrected[input] = last_use_corrected[input].max(unit.end.index());
         }
         // A softmax is replaced together with the product behind it.
         let mut attentions = Attention::all(original);
         attentions.retain(|_, a| !kept(&original.nodes[a.softmax], options));
-        let mut keep = |value: ValueId, until: ValueId| last_use[value] = last_use[value].max(until.index());
+        let mut keep = |value: ValueId, until: ValueId| {
+            last_use_corrected[value] = last_use_corrected[value].max(until.index());
+        };
         for (&end, attention) in &attentions {
             attention.needs(original).into_iter().for_each(|value| keep(value, end));
         }
         for (id, node) in original.nodes.iter().filter(|(_, n)| matches!(n.op, Op::Normalize(_))) {
             sources(original, node.args[0]).into_iter().for_each(|value| keep(value, id));
         }
-        Context { original, truths, fitting, validation, options, units, attentions, last_use }
-    }
-
-    /// The original network's values that something is fitted to.
-    pub fn wanted(original: &Graph, options: &Options) -> BTreeSet<ValueId> {
-        let activations = original.nodes.iter().filter(|(_, n)| matches!(n.op, Op::Activation(_))).map(|(id, _)| id);
-        let units = if options.correct { units(original) } else { Vec::new() };
-        activations.chain(units.into_iter().map(|u| u.end)).collect()
+        Context { original, samples, fitting, validation, options, units, attentions, last_use, last_use_corrected }
     }
 
     /// The pin for a layer or its function.
@@ -122,28 +112,22 @@ pub struct Builder<'a> {
     /// Index of the original network's next node.
     next: usize,
     mapped: BTreeMap<ValueId, ValueId>,
-    front: Front,
+    /// What the network so far computes.
+    found: Front,
+    /// What the original network computes, as far as something was fitted to it.
+    wanted: Front,
     replacements: Vec<Replacement>,
     corrections: Vec<Correction>,
+    excess: f64,
     worst_relative_error: f64,
-}
-
-/// Values on all samples.
-pub struct Seen<'a> {
-    front: &'a Front,
-    /// The first samples are for fitting.
-    pub fitting: usize,
-}
-
-impl<'a> Seen<'a> {
-    /// A value on every sample.
-    pub fn values(&self, id: ValueId) -> Vec<&'a Tensor> {
-        self.front.value(id).collect()
-    }
 }
 
 /// Outputs that are larger than the original network's largest one by this factor have gone astray.
 const OVERSHOOT: f64 = 8.0;
+
+/// A validation sample that leaves the range of the fitting samples by more than this share of its width shows that others
+/// would go astray: every layer squares the distance.
+const EXCESS: f64 = 0.5;
 
 /// A finished attempt.
 pub struct Built {
@@ -159,34 +143,43 @@ pub struct Built {
     pub agreement: Option<Agreement>,
     /// The largest output on the samples, relative to the original network's largest.
     pub overshoot: f64,
+    /// How far a validation sample leaves the range of the fitting samples before some function, relative to its width.
+    pub excess: f64,
     /// The largest relative rms error of a replacement.
     pub worst_relative_error: f64,
 }
 
 impl Built {
-    /// Whether some output is far larger than it should be.
+    /// Whether some output is far larger than it should be, or others are likely to be.
     pub fn overshoots(&self) -> bool {
-        self.overshoot > OVERSHOOT
+        self.overshoot > OVERSHOOT || self.excess > EXCESS
     }
 }
 
 impl<'a> Builder<'a> {
     /// At the inputs.
-    pub fn new(context: &'a Context<'a>, samples: &[&[Tensor]]) -> Self {
+    ///
+    /// # Errors
+    /// When the samples cannot be kept.
+    pub fn new(context: &'a Context<'a>, samples: &[&[Tensor]]) -> Result<Self, NonlinearError> {
         let original = context.original;
         let mut graph = Graph { constants: original.constants.clone(), ..Graph::new(original.name.clone()) };
         let inputs = original.nodes.iter().filter(|(_, n)| matches!(n.op, Op::Input { .. }));
         let mapped = inputs.map(|(id, node)| (id, graph.nodes.push(node.clone()))).collect();
-        Builder {
+        let store = Store::new(context.options.memory);
+        let front = Front::new(&store, samples).map_err(|e| NonlinearError::run("(inputs)", e))?;
+        Ok(Builder {
             context,
             graph,
             next: 0,
             mapped,
-            front: Front::new(samples),
+            found: front.clone(),
+            wanted: front,
             replacements: Vec::new(),
             corrections: Vec::new(),
+            excess: 0.0,
             worst_relative_error: 0.0,
-        }
+        })
     }
 
     /// Copy nodes up to the first function: what all attempts have in common.
@@ -201,7 +194,7 @@ impl<'a> Builder<'a> {
                 self.advance(node.origin.layer(), &[argument])?;
                 break;
             }
-            self.copy(ValueId::new(self.next), node)?;
+            self.copy(ValueId::new(self.next), node, 0.0)?;
             self.next += 1;
         }
         Ok(self)
@@ -216,7 +209,7 @@ impl<'a> Builder<'a> {
         for (id, node) in original.nodes.iter().skip(self.next) {
             self.next = id.index();
             match &node.op {
-                _ if kept(node, self.context.options) => self.copy(id, node)?,
+                _ if kept(node, self.context.options) => self.copy(id, node, robustness.caution)?,
                 _ if self.context.attentions.contains_key(&id) => self.softmax(id, default, robustness)?,
                 // It is replaced at the end of its attention.
                 Op::Softmax { .. } => {}
@@ -239,7 +232,7 @@ impl<'a> Builder<'a> {
                     self.replacements.push(report);
                     self.mapped.insert(id, value);
                 }
-                _ => self.copy(id, node)?,
+                _ => self.copy(id, node, robustness.caution)?,
             }
         }
         self.next = original.nodes.len();
@@ -247,7 +240,9 @@ impl<'a> Builder<'a> {
             self.graph.outputs.push(hec_ir::tensor::Output { value: self.mapped[&output.value], ..output.clone() });
         }
         self.advance("(outputs)", &[])?;
-        let (agreement, overshoot) = (self.agreement(), self.overshoot());
+        self.want("(outputs)", original.nodes.len(), None)?;
+        let failed = |e| NonlinearError::run("(outputs)", e);
+        let (agreement, overshoot) = (self.agreement().map_err(failed)?, self.overshoot().map_err(failed)?);
         Ok(Built {
             graph: self.graph,
             replacements: self.replacements,
@@ -255,6 +250,7 @@ impl<'a> Builder<'a> {
             values: self.mapped,
             agreement,
             overshoot,
+            excess: self.excess,
             worst_relative_error: self.worst_relative_error,
         })
     }
@@ -274,20 +270,20 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn copy(&mut self, id: ValueId, node: &Node) -> Result<(), NonlinearError> {
+    fn copy(&mut self, id: ValueId, node: &Node, caution: f64) -> Result<(), NonlinearError> {
         if matches!(node.op, Op::Input { .. }) {
             return Ok(());
         }
         let args = node.args.iter().map(|a| self.mapped[a]).collect();
         self.mapped.insert(id, self.graph.nodes.push(Node { args, ..node.clone() }));
         match self.context.units.get(&id) {
-            Some(unit) if !self.replacements.is_empty() => self.correct(unit),
+            Some(unit) if !self.replacements.is_empty() => self.correct(unit, caution),
             _ => Ok(()),
         }
     }
 
     /// Re-fit a linear layer whose end has just been copied.
-    fn correct(&mut self, unit: &Unit) -> Result<(), NonlinearError> {
+    fn correct(&mut self, unit: &Unit, caution: f64) -> Result<(), NonlinearError> {
         let layer = self.context.original.nodes[unit.linear].origin.layer();
         let here = Unit {
             linear: self.mapped[&unit.linear],
@@ -296,9 +292,11 @@ impl<'a> Builder<'a> {
             ..*unit
         };
         self.advance(layer, &[])?;
-        let targets: Vec<&[f32]> = self.context.truths.iter().map(|t| t.values[&unit.end].as_slice()).collect();
-        let (end, report) = correct(&mut self.graph, &mut self.front, &here, &targets, self.context.fitting)
-            .map_err(|reason| NonlinearError::Shape { layer: layer.to_owned(), reason })?;
+        self.want(layer, unit.end.index() + 1, Some(unit.end))?;
+        let samples = Samples { fitting: self.context.fitting, all: self.context.samples };
+        let target = (&self.wanted, unit.end);
+        let (end, report) = correct(&mut self.graph, &mut self.found, &here, target, samples, caution)
+            .map_err(|e| NonlinearError::run(layer, e))?;
         self.mapped.insert(unit.end, end);
         self.corrections.extend(report);
         Ok(())
@@ -323,16 +321,17 @@ impl<'a> Builder<'a> {
         };
         domain::check(layer, function, &statistics)?;
         let place = (x, Some(id));
+        let run = |choice| self.fit(function, &statistics, choice, robustness, place);
         let fitted = match self.context.pin(layer, name) {
-            Some(choice) => self.fit(function, &statistics, choice, robustness, place),
-            None => {
-                let plain = self.fit(function, &statistics, default, robustness, place);
-                let other =
-                    alternative(function, &plain).map(|c| self.fit(function, &statistics, c, robustness, place));
-                other.filter(|other| other.errors.relative < plain.errors.relative).unwrap_or(plain)
-            }
+            Some(choice) => run(choice),
+            None => run(default).and_then(|plain| match alternative(function, &plain).map(run).transpose()? {
+                Some(other) if other.errors.relative < plain.errors.relative => Ok(other),
+                _ => Ok(plain),
+            }),
         };
-        let fitted = self.by_class(function, fitted, range, robustness, (x, id));
+        let fitted = fitted
+            .and_then(|plain| self.by_class(function, plain, range, robustness, (x, id)))
+            .map_err(|e| NonlinearError::run(layer, e))?;
         self.note_relative_error(fitted.errors.relative);
         let origin = node.origin.clone().with_note(note(fitted.choice, fitted.errors.rms));
         let value = (fitted.formula.emit(&mut self.graph, x, &fitted.groups, &origin))
@@ -344,6 +343,9 @@ impl<'a> Builder<'a> {
 
     /// Fit with the given robustness, or with a more careful one where that is clearly better for the validation samples.
     /// The target is as in [`Builder::statistics`].
+    ///
+    /// # Errors
+    /// When the samples cannot be read.
     pub fn fit(
         &self,
         function: Function,
@@ -351,17 +353,14 @@ impl<'a> Builder<'a> {
         choice: Choice,
         robustness: Robustness,
         (x, target): (ValueId, Option<ValueId>),
-    ) -> Fit {
-        let first = fit(function, statistics, choice, robustness);
+    ) -> Result<Fit, RunError> {
         let careful = ROBUSTNESS.iter().skip_while(|&&r| r != robustness).skip(1);
-        let error = |fit: &Fit| self.validation_error(fit, x, target);
-        let start = (error(&first), first);
-        let better = |best: (f64, Fit), r: &Robustness| {
-            let other = fit(function, statistics, choice, *r);
-            let found = error(&other);
-            if found < CLEARLY * best.0 { (found, other) } else { best }
-        };
-        if self.context.validation == 0 { start.1 } else { careful.fold(start, better).1 }
+        let settings =
+            std::iter::once(&robustness).chain(careful.take(if self.context.validation > 0 { 3 } else { 0 }));
+        let mut fits: Vec<Fit> = settings.map(|&r| fit(function, statistics, choice, r)).collect();
+        let errors = self.validation_errors(&fits, x, target)?;
+        let better = |best: usize, i: usize| if errors[i] < CLEARLY * errors[best] { i } else { best };
+        Ok(fits.swap_remove((1..errors.len()).fold(0, better)))
     }
 
     /// The same with numbers of their own for positions that look different, where that is far better for the
@@ -373,40 +372,46 @@ impl<'a> Builder<'a> {
         range: Option<(f64, f64)>,
         robustness: Robustness,
         (x, target): (ValueId, ValueId),
-    ) -> Fit {
+    ) -> Result<Fit, RunError> {
         if self.context.validation == 0 {
-            return plain;
+            return Ok(plain);
         }
-        let inputs: Vec<&Tensor> = self.front.value(x).take(self.context.fitting).collect();
         let shape = self.graph.shape(x);
-        let Some(classes) = classes(shape, &inputs) else { return plain };
+        let some = self.some(x, Some(target))?;
+        let inputs: Vec<&Tensor> = some.iter().map(|(input, _)| input).collect();
+        let Some(classes) = classes(shape, &inputs) else { return Ok(plain) };
         let groups = Groups::channels(shape).by_position(shape, &classes);
-        let targets = self.context.truths.iter().map(|t| t.values[&target].as_slice());
-        let observed: Vec<Observed<'_>> =
-            inputs.into_iter().zip(targets).map(|(input, target)| Observed { input, target }).collect();
-        let seen = Statistics::measure(shape, groups, &observed, false);
+        let Some(seen) = self.measure(x, Some(target), groups, &some)? else { return Ok(plain) };
         let seen = if let Some((lo, hi)) = range { seen.with_range(lo, hi) } else { seen };
-        let finer = self.fit(function, &seen, plain.choice, robustness, (x, Some(target)));
-        let error = |fit: &Fit| self.validation_error(fit, x, Some(target));
-        if error(&finer) < FAR_BETTER * error(&plain) { finer } else { plain }
+        let finer = self.fit(function, &seen, plain.choice, robustness, (x, Some(target)))?;
+        let fits = [finer, plain];
+        let errors = self.validation_errors(&fits, x, Some(target))?;
+        let [finer, plain] = fits;
+        Ok(if errors[0] < FAR_BETTER * errors[1] { finer } else { plain })
     }
 
-    /// Mean square error of a fit on the validation samples.
-    fn validation_error(&self, fit: &Fit, x: ValueId, target: Option<ValueId>) -> f64 {
-        let truths = &self.context.truths[self.context.fitting..];
-        let inputs: Vec<&Tensor> = self.front.value(x).skip(self.context.fitting).collect();
-        let error = |(input, truth): (&&Tensor, &Truth)| -> f64 {
-            let (groups, mut scratch) = (fit.groups.table(&input.shape), Vec::new());
-            let wanted = |i: usize| target.map_or(input.data[i].abs(), |id| f64::from(truth.values[&id][i]));
+    /// Mean square error of fits on the validation samples.
+    fn validation_errors(&self, fits: &[Fit], x: ValueId, target: Option<ValueId>) -> Result<Vec<f64>, RunError> {
+        let shape = self.graph.shape(x);
+        let groups: Vec<Vec<usize>> = fits.iter().map(|fit| fit.groups.table(shape)).collect();
+        let error = |(fit, groups): (&Fit, &Vec<usize>), input: &Tensor, wanted: Option<&Tensor>| -> f64 {
+            let mut scratch = Vec::new();
             let square = |(i, &x): (usize, &f64)| {
-                let e = fit.formula.eval_with(&mut scratch, groups[i], x) - wanted(i);
+                let e = fit.formula.eval_with(&mut scratch, groups[i], x) - wanted.map_or(x.abs(), |t| t.data[i]);
                 e * e
             };
             input.data.iter().enumerate().map(square).sum()
         };
-        let errors: Vec<f64> = inputs.par_iter().zip(truths).map(error).collect();
-        let sum: f64 = errors.iter().sum();
-        if sum.is_finite() { sum } else { f64::INFINITY }
+        let each = |input: &Tensor, wanted: Option<&Tensor>| {
+            fits.iter().zip(&groups).map(|f| error(f, input, wanted)).collect()
+        };
+        let held_out = self.context.fitting..self.context.samples;
+        let errors: Vec<Vec<f64>> = match target {
+            Some(id) => Values([(&self.found, x), (&self.wanted, id)]).map(held_out, |_, [x, t]| each(x, Some(t)))?,
+            None => Values([(&self.found, x)]).map(held_out, |_, [x]| each(x, None))?,
+        };
+        let sum = |i: usize| errors.iter().map(|e| e[i]).sum::<f64>();
+        Ok((0..fits.len()).map(sum).map(|s| if s.is_finite() { s } else { f64::INFINITY }).collect())
     }
 
     /// Remember the worst replacement, by which attempts without data are judged.
@@ -414,87 +419,56 @@ impl<'a> Builder<'a> {
         self.worst_relative_error = self.worst_relative_error.max(relative);
     }
 
-    /// What `x` looks like in the network so far; `None` without samples. With a target, the original network's values
-    /// of that activation are what the fit should give; without, the values are mirrored and their size is the target.
-    ///
-    /// # Errors
-    /// When the network so far has diverged.
-    pub fn statistics(
-        &mut self,
-        layer: &str,
-        x: ValueId,
-        target: Option<ValueId>,
-        keep: &[ValueId],
-    ) -> Result<Option<Statistics>, NonlinearError> {
-        if self.context.fitting == 0 {
-            return Ok(None);
-        }
-        self.advance(layer, keep)?;
-        let inputs: Vec<&Tensor> = self.front.value(x).take(self.context.fitting).collect();
-        if inputs.iter().any(|t| t.data.iter().any(|v| !v.is_finite() || v.abs() > DIVERGED)) {
-            return Err(NonlinearError::Diverged { layer: layer.to_owned() });
-        }
-        let sizes: Vec<Vec<f32>>;
-        let targets: Vec<&[f32]> = match target {
-            Some(id) => self.context.truths.iter().map(|t| t.values[&id].as_slice()).collect(),
-            None => {
-                sizes = inputs.iter().map(|t| t.data.iter().map(|v| v.abs() as f32).collect()).collect();
-                sizes.iter().map(Vec::as_slice).collect()
-            }
-        };
-        let observed: Vec<Observed<'_>> =
-            inputs.into_iter().zip(targets).map(|(input, target)| Observed { input, target }).collect();
-        let shape = self.graph.shape(x);
-        Ok(Some(Statistics::measure(shape, Groups::channels(shape), &observed, target.is_none())))
-    }
-
-    /// Values of the network so far on all samples.
-    ///
-    /// # Errors
-    /// When it has diverged.
-    pub fn observe(&mut self, layer: &str, values: &[ValueId]) -> Result<Seen<'_>, NonlinearError> {
-        self.advance(layer, values)?;
-        let wild = |t: &Tensor| t.data.iter().any(|v| !v.is_finite() || v.abs() > DIVERGED);
-        if values.iter().any(|&v| self.front.value(v).any(wild)) {
-            return Err(NonlinearError::Diverged { layer: layer.to_owned() });
-        }
-        Ok(Seen { front: &self.front, fitting: self.context.fitting })
-    }
-
     /// Run what was added, and keep what the rest of the original network needs.
     fn advance(&mut self, layer: &str, keep: &[ValueId]) -> Result<(), NonlinearError> {
-        let needed = self.mapped.iter().filter(|(id, _)| self.context.last_use[**id] >= self.next).map(|(_, &v)| v);
+        let last_use = &self.context.last_use_corrected;
+        let needed = self.mapped.iter().filter(|(id, _)| last_use[**id] >= self.next).map(|(_, &v)| v);
         let keep: BTreeSet<ValueId> = needed.chain(keep.iter().copied()).collect();
-        let error = |reason| NonlinearError::Interpret { layer: layer.to_owned(), reason };
-        self.front.advance(&self.graph, &keep).map_err(error)
+        let end = self.graph.nodes.len();
+        self.found.advance(&self.graph, end, &keep).map_err(|e| NonlinearError::run(layer, e))
+    }
+
+    /// Run the original network up to a node, and keep what comes after it needs, and one value besides.
+    fn want(&mut self, layer: &str, end: usize, keep: Option<ValueId>) -> Result<(), NonlinearError> {
+        let needed = self.context.last_use.iter().filter(|&(_, &last)| last >= end).map(|(id, _)| id);
+        let keep: BTreeSet<ValueId> = needed.chain(keep).collect();
+        self.wanted.advance(self.context.original, end, &keep).map_err(|e| NonlinearError::run(layer, e))
+    }
+
+    /// Each output in the network so far and in the original one.
+    fn outputs(&self) -> impl Iterator<Item = (&hec_ir::tensor::Output, Values<'_, 2>)> {
+        let pairs = self.graph.outputs.iter().zip(&self.context.original.outputs);
+        pairs.map(|(f, w)| (f, Values([(&self.found, f.value), (&self.wanted, w.value)])))
     }
 
     /// How much larger the outputs are than the original network's at most; stretched validation samples do not count.
-    fn overshoot(&self) -> f64 {
+    fn overshoot(&self) -> Result<f64, RunError> {
         let count = self.context.fitting + self.context.validation;
         let size = |t: &Tensor| {
             let larger = |m: f64, x: &f64| if x.is_nan() { f64::INFINITY } else { m.max(x.abs()) };
             t.data.iter().fold(0.0, larger)
         };
-        let truths = self.context.truths.iter().take(count);
-        let wanted = truths.flat_map(|t| &t.outputs).map(size).fold(0.0, f64::max);
-        let found = self.graph.outputs.iter().flat_map(|o| self.front.value(o.value).take(count));
-        let found = found.map(size).fold(0.0, f64::max);
-        if found > 0.0 { found / wanted } else { 0.0 }
+        let (mut found, mut wanted) = (0.0f64, 0.0f64);
+        for (_, view) in self.outputs() {
+            for (f, w) in view.map(0..count, |_, [f, w]| (size(f), size(w)))? {
+                (found, wanted) = (found.max(f), wanted.max(w));
+            }
+        }
+        Ok(if found > 0.0 { found / wanted } else { 0.0 })
     }
 
-    fn agreement(&self) -> Option<Agreement> {
-        let truths = &self.context.truths;
-        if truths.is_empty() {
-            return None;
-        }
+    fn agreement(&self) -> Result<Option<Agreement>, RunError> {
         // A single sample has to serve both ends.
-        let Context { fitting, validation, .. } = *self.context;
+        let Context { fitting, validation, samples, .. } = *self.context;
+        if samples == 0 {
+            return Ok(None);
+        }
         let (first, count) = if validation > 0 { (fitting, validation) } else { (0, fitting) };
-        let outputs: Vec<Vec<&Tensor>> =
-            self.graph.outputs.iter().map(|o| self.front.value(o.value).skip(first).take(count).collect()).collect();
-        let found: Vec<Vec<&Tensor>> = (0..count).map(|i| outputs.iter().map(|values| values[i]).collect()).collect();
-        let expected: Vec<&[Tensor]> = truths[first..first + count].iter().map(|t| t.outputs.as_slice()).collect();
-        Some(Agreement::measure(&self.graph, &found, &expected))
+        let mut tally = Tally::default();
+        for (output, view) in self.outputs() {
+            let each = view.map(first..first + count, |_, [f, w]| Tally::of(output, f, w))?;
+            tally = each.into_iter().fold(tally, Tally::and);
+        }
+        Ok(Some(Agreement::of(count, tally)))
     }
 }

@@ -7,11 +7,11 @@
 //! regression has not seen.
 
 use crate::moments::{Affine, Covariance, Moments, Rows};
-use crate::network::Front;
+use crate::network::{Front, RunError, Values};
 use crate::report::{Correction, Method};
 use crate::unit::Unit;
 use hec_ir::tensor::{Constants, ConvAttributes, Graph, LinearStep, Op, Shape, ShapeError, Tensor, ValueId};
-use rayon::prelude::*;
+use std::ops::Range;
 
 /// Penalties relative to the mean variance of the inputs, from the one that trusts the samples most.
 const RIDGES: [f64; 5] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0];
@@ -60,32 +60,45 @@ struct Change {
 /// What is known of one sample.
 struct Sample<'a> {
     /// The layer's input, after the steps before its weight.
-    input: Tensor,
+    input: &'a Tensor,
     /// The original network's value of the unit's end, and that of the network so far.
-    target: &'a [f32],
+    target: &'a Tensor,
     found: &'a Tensor,
-    weight: f64,
 }
 
-/// Re-fit a unit of `graph`; `targets` are the original network's values of its end. Returns the value that now stands
-/// for the end, and what was done.
+/// How many samples there are, and how many of them, the first ones, are for fitting.
+#[derive(Clone, Copy, Debug)]
+pub struct Samples {
+    /// For fitting.
+    pub fitting: usize,
+    /// All.
+    pub all: usize,
+}
+
+/// Where the values of the samples are: the layer's input, the unit's end, what the end should be.
+type Places<'a> = Values<'a, 3>;
+
+/// Re-fit a unit of `graph`; `target` is where the original network's values of its end are. Returns the value that now
+/// stands for the end, and what was done.
 ///
 /// # Errors
-/// When the layer is ill-formed.
+/// When the layer is ill-formed, or the samples cannot be read.
 pub fn correct(
     graph: &mut Graph,
     front: &mut Front,
     unit: &Unit,
-    targets: &[&[f32]],
-    fitting: usize,
-) -> Result<(ValueId, Option<Correction>), ShapeError> {
+    target: (&Front, ValueId),
+    samples: Samples,
+    caution: f64,
+) -> Result<(ValueId, Option<Correction>), RunError> {
     let nothing = Ok((unit.end, None));
     let Some(design) = Design::of(graph, unit) else { return nothing };
     let input = graph.nodes[unit.linear].args[0];
-    if !front.has(input) || !front.has(unit.end) || targets.len() <= fitting {
+    if !front.has(input) || !front.has(unit.end) || samples.all <= samples.fitting {
         return nothing;
     }
-    let Some(choice) = design.choose(graph, front, (input, unit.end), targets, fitting)? else { return nothing };
+    let places = Values([(&*front, input), (&*front, unit.end), target]);
+    let Some(choice) = design.choose(graph.shape(unit.end), &places, samples, caution)? else { return nothing };
     let mut report = Correction { layer: graph.nodes[unit.linear].origin.layer().to_owned(), ..choice.report };
     let Some(change) = design.change(&choice.parts, graph.shape(unit.linear)) else {
         report.method = Method::None;
@@ -133,7 +146,7 @@ impl Design {
 
     /// The row of a group at a position: inputs, then what is missing of the outputs.
     fn row(&self, sample: &Sample<'_>, result: &Shape, group: usize, position: usize, row: &mut Vec<f64>) {
-        let missing = |at: usize| f64::from(sample.target[at]) - sample.found.data[at];
+        let missing = |at: usize| sample.target.data[at] - sample.found.data[at];
         match self.weighted {
             Weighted::MatMul => {
                 row.extend_from_slice(&sample.input.data[position * self.inputs..][..self.inputs]);
@@ -164,71 +177,81 @@ impl Design {
         }
     }
 
-    /// Moments of a group over samples, of evenly spaced rows where there are too many.
-    fn moments(&self, samples: &[Sample<'_>], result: &Shape, group: usize, rows: usize) -> Covariance {
+    /// Moments of each group over samples, of evenly spaced rows where there are too many.
+    fn moments(
+        &self,
+        places: &Places<'_>,
+        (range, weights): (Range<usize>, &[f64]),
+        result: &Shape,
+        rows: usize,
+    ) -> Result<Vec<Covariance>, RunError> {
         let positions = self.positions(result);
-        let each = rows.div_ceil(samples.len().max(1)).clamp(1, positions);
-        let mut moments = Moments::new(self.inputs, self.outputs);
-        for (chunk, part) in samples.chunks(SAMPLES_AT_ONCE).enumerate() {
+        let each = rows.div_ceil(range.len().max(1)).clamp(1, positions);
+        let mut moments: Vec<Moments> = (0..self.groups).map(|_| Moments::new(self.inputs, self.outputs)).collect();
+        // Every sample starts elsewhere.
+        let position = |i: usize, j: usize| (i * 7919 + j * positions / each) % positions;
+        let taken = |i: usize, [x, found, target]: [&Tensor; 3]| -> Result<Option<Vec<Vec<f64>>>, ShapeError> {
             // What has diverged has no weight, and its numbers would not be finite.
-            let kept = |s: &Sample<'_>| s.weight > 0.0;
-            let rows = part.par_iter().enumerate().filter(|(_, s)| kept(s)).map(|(i, sample)| {
-                // Every sample starts elsewhere.
-                let start = (chunk * SAMPLES_AT_ONCE + i) * 7919;
+            if weights[i] <= 0.0 {
+                return Ok(None);
+            }
+            let input = self.prepared(x)?;
+            let sample = Sample { input: &input, target, found };
+            let rows = |group: usize| {
                 let mut data = Vec::with_capacity(each * (self.inputs + self.outputs));
-                for j in 0..each {
-                    self.row(sample, result, group, (start + j * positions / each) % positions, &mut data);
-                }
+                (0..each).for_each(|j| self.row(&sample, result, group, position(i, j), &mut data));
                 data
-            });
-            let data = rows.collect::<Vec<_>>().concat();
-            let weights = part.iter().filter(|s| kept(s)).flat_map(|s| std::iter::repeat_n(s.weight, each)).collect();
-            moments.add(&Rows { data, weights });
+            };
+            Ok(Some((0..self.groups).map(rows).collect()))
+        };
+        for first in range.clone().step_by(SAMPLES_AT_ONCE) {
+            let part = first..(first + SAMPLES_AT_ONCE).min(range.end);
+            let data = places.map(part.clone(), taken)?.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let kept = part.filter(|&i| weights[i] > 0.0);
+            let weights: Vec<f64> = kept.flat_map(|i| std::iter::repeat_n(weights[i], each)).collect();
+            for (group, moments) in moments.iter_mut().enumerate() {
+                let data = data.iter().flatten().flat_map(|groups| &groups[group]).copied().collect();
+                moments.add(&Rows { data, weights: weights.clone() });
+            }
         }
-        moments.covariance()
+        Ok(moments.iter().map(Moments::covariance).collect())
     }
 
     /// The change that does most for the validation samples.
     fn choose(
         &self,
-        graph: &Graph,
-        front: &Front,
-        (input, end): (ValueId, ValueId),
-        targets: &[&[f32]],
-        fitting: usize,
-    ) -> Result<Option<Chosen>, ShapeError> {
-        let inputs = front.value(input).map(|x| self.prepared(x)).collect::<Result<Vec<_>, _>>()?;
-        let mut samples: Vec<Sample<'_>> = (inputs.into_iter().zip(front.value(end)).zip(targets))
-            .map(|((input, found), &target)| Sample { input, target, found, weight: 1.0 })
-            .collect();
-        let energy = weigh(&mut samples);
-        let result = graph.shape(end);
-        let (fit, held_out) = samples.split_at(fitting);
+        result: &Shape,
+        places: &Places<'_>,
+        samples: Samples,
+        caution: f64,
+    ) -> Result<Option<Chosen>, RunError> {
+        let (weights, energy) = weigh(places, samples.all)?;
+        let rows = (ROWS_FOR_EACH_INPUT * self.inputs).max(LEAST_ROWS);
+        let fitted = self.moments(places, (0..samples.fitting, &weights), result, rows)?;
+        let held_out = self.moments(places, (samples.fitting..samples.all, &weights), result, rows / 4)?;
         let (mut before, mut after, mut method) = (0.0, 0.0, Method::None);
         let mut parts = Vec::new();
-        for group in 0..self.groups {
-            let rows = (ROWS_FOR_EACH_INPUT * self.inputs).max(LEAST_ROWS);
-            let seen = self.moments(fit, result, group, rows);
-            let unseen = self.moments(held_out, result, group, rows / 4);
+        for (seen, unseen) in fitted.iter().zip(&held_out) {
             let error = unseen.error(&seen.zero());
             if !error.is_finite() || error <= f64::EPSILON * f64::EPSILON * energy {
                 return Ok(None);
             }
             let ridges: &[f64] = if self.inputs <= MOST_INPUTS { &RIDGES } else { &[] };
             let fits = ridges.iter().filter_map(|&r| Some((Method::Ridge(r), seen.ridge(r)?)));
-            let mut best = (error * (1.0 - LEAST_GAIN), Method::None, None);
-            for (method, affine) in std::iter::once((Method::Bias, seen.offsets())).chain(fits) {
-                let error = unseen.error(&affine);
-                if error < best.0 {
-                    best = (error, method, Some(affine));
-                }
-            }
+            // From the boldest to the most careful.
+            let tried = fits.chain(std::iter::once((Method::Bias, seen.offsets())));
+            let tried: Vec<_> = tried.map(|(method, affine)| (unseen.error(&affine), method, affine)).collect();
+            let least = tried.iter().map(|t| t.0).fold(f64::INFINITY, f64::min);
+            let enough = (error * (1.0 - LEAST_GAIN)).min(least * (1.0 + caution));
+            let chosen = tried.into_iter().rev().find(|t| t.0 <= enough);
             before += error;
-            after += if best.2.is_some() { best.0 } else { error };
-            if best.1 > method {
-                method = best.1;
+            after += chosen.as_ref().map_or(error, |t| t.0);
+            if let Some((_, own, _)) = chosen
+                && own > method
+            {
+                method = own;
             }
-            parts.push(best.2);
+            parts.push(chosen.map(|t| t.2));
         }
         let share =
             |e: f64| libm::sqrt(e.max(0.0) / (energy * (self.groups * self.outputs) as f64).max(f64::MIN_POSITIVE));
@@ -334,23 +357,22 @@ impl Addition {
     }
 }
 
-/// Weigh samples by how far off they are, so that a few that have gone astray do not decide; returns the mean square of
+/// Weights of samples by how far off they are, so that a few that have gone astray do not decide; and the mean square of
 /// the targets.
-fn weigh(samples: &mut [Sample<'_>]) -> f64 {
-    let measure = |s: &Sample<'_>| {
-        let pairs = || s.target.iter().map(|&t| f64::from(t)).zip(&s.found.data);
+fn weigh(places: &Places<'_>, samples: usize) -> Result<(Vec<f64>, f64), RunError> {
+    let measured = places.map(0..samples, |_, [_, found, target]| {
+        let pairs = || target.data.iter().zip(&found.data);
         let error: f64 = pairs().map(|(t, f)| (t - f) * (t - f)).sum();
-        (error, pairs().map(|(t, _)| t * t).sum::<f64>() / s.target.len().max(1) as f64)
-    };
-    let measured: Vec<(f64, f64)> = samples.par_iter().map(measure).collect();
+        (error, pairs().map(|(t, _)| t * t).sum::<f64>() / target.data.len().max(1) as f64)
+    })?;
     let mut errors: Vec<f64> = measured.iter().map(|m| m.0).collect();
     errors.sort_by(f64::total_cmp);
     let most = OUTLIER * errors[errors.len() / 2];
-    for (sample, (error, _)) in samples.iter_mut().zip(&measured) {
-        sample.weight = if error.is_finite() && *error < 1e100 { (most / error.max(most)).min(1.0) } else { 0.0 };
-        if most <= 0.0 {
-            sample.weight = 1.0;
-        }
-    }
-    measured.iter().map(|m| m.1).sum::<f64>() / measured.len() as f64
+    let weight = |&(error, _): &(f64, f64)| match error {
+        _ if most <= 0.0 => 1.0,
+        error if error.is_finite() && error < 1e100 => (most / error.max(most)).min(1.0),
+        _ => 0.0,
+    };
+    let energy = measured.iter().map(|m| m.1).sum::<f64>() / measured.len() as f64;
+    Ok((measured.iter().map(weight).collect(), energy))
 }

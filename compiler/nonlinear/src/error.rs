@@ -1,6 +1,7 @@
 //! Why a network cannot be made polynomial.
 
 use crate::Family;
+use crate::network::RunError;
 use hec_ir::tensor::{Domain, InterpretError, ShapeError};
 
 /// Why a network cannot be made polynomial, where, and what to do.
@@ -62,6 +63,11 @@ pub enum NonlinearError {
     Sample { sample: usize, reason: InterpretError },
     #[error("layer `{layer}`: {reason}")]
     Interpret { layer: String, reason: InterpretError },
+    #[error(
+        "layer `{layer}`: a scratch file for the values of the calibration samples failed ({reason}); free space in the \
+         folder for temporary files, or give fewer samples"
+    )]
+    Scratch { layer: String, reason: String },
     #[error("layer `{layer}`: {reason}")]
     Shape { layer: String, reason: ShapeError },
 }
@@ -72,6 +78,16 @@ fn listed(names: &[String]) -> String {
 }
 
 impl NonlinearError {
+    /// Why a layer could not be run over the samples.
+    pub(crate) fn run(layer: &str, error: RunError) -> Self {
+        let layer = layer.to_owned();
+        match error {
+            RunError::Interpret(reason) => NonlinearError::Interpret { layer, reason },
+            RunError::Shape(reason) => NonlinearError::Shape { layer, reason },
+            RunError::Scratch(reason) => NonlinearError::Scratch { layer, reason: reason.to_string() },
+        }
+    }
+
     /// A stable code, for documentation and scripts.
     pub fn code(&self) -> &'static str {
         match self {
@@ -89,6 +105,7 @@ impl NonlinearError {
             NonlinearError::Option { .. } => "nonlinear::option",
             NonlinearError::Sample { .. } => "nonlinear::sample",
             NonlinearError::Interpret { .. } => "nonlinear::interpret",
+            NonlinearError::Scratch { .. } => "nonlinear::scratch",
             NonlinearError::Shape { .. } => "nonlinear::shape",
         }
     }
@@ -106,6 +123,7 @@ impl NonlinearError {
             | NonlinearError::Domain { layer, .. }
             | NonlinearError::Undefined { layer, .. }
             | NonlinearError::Interpret { layer, .. }
+            | NonlinearError::Scratch { layer, .. }
             | NonlinearError::Shape { layer, .. } => Some(layer),
             _ => None,
         }

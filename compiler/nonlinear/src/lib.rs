@@ -41,6 +41,7 @@ mod sensitivity;
 mod smoothing;
 mod split;
 mod statistics;
+mod store;
 mod symmetry;
 mod tail;
 mod unit;

@@ -132,7 +132,9 @@ impl MaxPool<'_> {
             (None, Some((lo, hi))) => Statistics::of_range(4, lo - hi, hi - lo),
             (None, None) => return Err(NonlinearError::NoData { layer: layer.to_owned(), function: "max_pool" }),
         };
-        let fitted = builder.fit(Function::Abs, &statistics, self.choice, self.robustness, (difference, None));
+        let fitted = builder
+            .fit(Function::Abs, &statistics, self.choice, self.robustness, (difference, None))
+            .map_err(|e| NonlinearError::run(layer, e))?;
         builder.note_relative_error(fitted.errors.relative);
         let origin = self.origin.clone().with_note(note(fitted.choice, fitted.errors.rms));
         let half = fitted.formula.clone().times(0.5);

@@ -33,6 +33,8 @@ pub struct Options {
     pub correct: bool,
     /// At most this many calibration samples are used, evenly spaced.
     pub max_samples: usize,
+    /// Bytes of memory for the values of all samples; what does not fit goes to a scratch file. It changes no result.
+    pub memory: usize,
 }
 
 impl Default for Options {
@@ -45,7 +47,8 @@ impl Default for Options {
             max_relative_error: 0.05,
             max_row_error: None,
             correct: true,
-            max_samples: 500,
+            max_samples: 2000,
+            memory: 1 << 30,
         }
     }
 }
@@ -62,6 +65,9 @@ pub struct Robustness {
     pub growth: f64,
     /// Kernel: bandwidth of the Gaussian, in standard deviations of the channel.
     pub bandwidth: f64,
+    /// Re-fitted layers: how much larger the error on validation samples may be, relatively, for a change that is held back
+    /// more. Weights that follow the samples closely answer strongly to inputs that are unlike them.
+    pub caution: f64,
 }
 
 /// The settings among which validation chooses, from the closest to the data to the most careful.
@@ -69,8 +75,8 @@ pub struct Robustness {
 /// One of them holds for the whole network: what a bold fit does to rare inputs shows only several layers later. A layer
 /// may take a more careful one where it is better for the validation samples.
 pub const ROBUSTNESS: [Robustness; 4] = [
-    Robustness { share: 0.002, width: 0.05, growth: 8.0, bandwidth: 0.0 },
-    Robustness { share: 0.004, width: 0.1, growth: 3.0, bandwidth: 0.5 },
-    Robustness { share: 0.01, width: 0.15, growth: 1.5, bandwidth: 0.75 },
-    Robustness { share: 0.1, width: 0.3, growth: 1.1, bandwidth: 1.0 },
+    Robustness { share: 0.002, width: 0.05, growth: 8.0, bandwidth: 0.0, caution: 0.0 },
+    Robustness { share: 0.004, width: 0.1, growth: 3.0, bandwidth: 0.5, caution: 0.01 },
+    Robustness { share: 0.01, width: 0.15, growth: 1.5, bandwidth: 0.75, caution: 0.02 },
+    Robustness { share: 0.1, width: 0.3, growth: 1.1, bandwidth: 1.0, caution: 0.05 },
 ];

@@ -2,7 +2,7 @@
 
 use crate::build::{Builder, Built, Context};
 use crate::domain;
-use crate::network::truth;
+use crate::network::probe;
 use crate::report::{Correction, Replacement};
 use crate::score::Agreement;
 use crate::sensitivity::{PredictedErrors, predict_errors};
@@ -47,17 +47,15 @@ pub fn replace(graph: &Graph, calibration: &Calibration, options: &Options) -> R
     check(graph, calibration, options)?;
     let chosen = spread(calibration.samples.len(), options.max_samples);
     let samples: Vec<&[Tensor]> = chosen.iter().map(|&i| calibration.samples[i].as_slice()).collect();
-    let wanted = Context::wanted(graph, options);
-    let truths =
-        truth(graph, &samples, &wanted).map_err(|(i, reason)| NonlinearError::Sample { sample: chosen[i], reason })?;
-    if let Some((i, id)) = truths.iter().enumerate().find_map(|(i, t)| t.not_finite.map(|id| (i, id))) {
+    let probes = probe(graph, &samples).map_err(|(i, reason)| NonlinearError::Sample { sample: chosen[i], reason })?;
+    if let Some((i, id)) = probes.iter().enumerate().find_map(|(i, p)| p.not_finite.map(|id| (i, id))) {
         return Err(domain::not_finite(&graph.nodes[id], chosen[i]));
     }
     let validation = if samples.len() > 1 { samples.len().div_ceil(5) } else { 0 };
-    let split = Split::new(graph, &wanted, &samples, truths, validation);
+    let split = Split::new(graph, &samples, validation);
     let inputs: Vec<&[Tensor]> = split.samples.iter().map(|s| &**s).collect();
-    let context = Context::new(graph, split.truths, split.fitting, validation, options);
-    let start = Builder::new(&context, &inputs).until_first_function()?;
+    let context = Context::new(graph, inputs.len(), split.fitting, validation, options);
+    let start = Builder::new(&context, &inputs)?.until_first_function()?;
     let built = search(&start, graph, options, samples.is_empty())?;
     let warnings = warnings(&built, options);
     let held_out = &inputs[context.fitting..context.fitting + validation];

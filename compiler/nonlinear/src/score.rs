@@ -1,7 +1,7 @@
 //! How well a replaced network agrees with the original one.
 
 use crate::Options;
-use hec_ir::tensor::{ClientOp, Graph, Output, Tensor};
+use hec_ir::tensor::{ClientOp, Output, Tensor};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -16,37 +16,64 @@ pub struct Agreement {
     pub relative_error: f64,
 }
 
-impl Agreement {
-    /// Compare outputs, sample by sample; `found[i]` and `expected[i]` are the outputs on sample i.
-    pub fn measure(graph: &Graph, found: &[Vec<&Tensor>], expected: &[&[Tensor]]) -> Self {
-        let (mut same, mut rows, mut difference, mut size) = (0usize, 0usize, 0.0, 0.0);
-        for (found, expected) in found.iter().zip(expected) {
-            for ((output, f), e) in graph.outputs.iter().zip(found).zip(expected.iter()) {
-                for (f, e) in f.data.iter().zip(&e.data) {
-                    difference += (f - e) * (f - e);
-                    size += e * e;
-                }
-                if let Some(axis) = class_axis(output, e) {
-                    let pairs = classes(f, axis).into_iter().zip(classes(e, axis));
-                    for (f, e) in pairs {
-                        rows += 1;
-                        same += usize::from(f == e);
-                    }
-                }
+/// What is counted to tell how well outputs agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Rows that are decisions, and those that stay the same.
+    rows: usize,
+    same: usize,
+    /// Sums of squares: of the difference, and of the original output.
+    difference: f64,
+    size: f64,
+}
+
+impl Tally {
+    /// Of one output on one sample.
+    pub fn of(output: &Output, found: &Tensor, expected: &Tensor) -> Self {
+        let mut tally = Tally::default();
+        for (f, e) in found.data.iter().zip(&expected.data) {
+            tally.difference += (f - e) * (f - e);
+            tally.size += e * e;
+        }
+        if let Some(axis) = class_axis(output, expected) {
+            for (f, e) in classes(found, axis).into_iter().zip(classes(expected, axis)) {
+                tally.rows += 1;
+                tally.same += usize::from(f == e);
             }
         }
+        tally
+    }
+
+    /// Both together.
+    pub fn and(self, other: Tally) -> Self {
+        Tally {
+            rows: self.rows + other.rows,
+            same: self.same + other.same,
+            difference: self.difference + other.difference,
+            size: self.size + other.size,
+        }
+    }
+}
+
+impl Agreement {
+    /// Over so many samples.
+    pub fn of(samples: usize, tally: Tally) -> Self {
+        let Tally { rows, same, difference, size } = tally;
         let relative = if size > 0.0 { libm::sqrt(difference / size) } else { libm::sqrt(difference) };
         Agreement {
-            samples: found.len(),
+            samples,
             classes: (rows > 0).then(|| same as f64 / rows as f64),
             relative_error: if relative.is_finite() { relative } else { f64::INFINITY },
         }
     }
 
-    /// Whether it is what the user asks for.
+    /// Whether it is what the user asks for. A share is only known up to chance: one that falls short by less than the
+    /// standard error of a count over these samples is taken for it, so that more samples do not ask for more depth.
     pub fn suffices(&self, options: &Options) -> bool {
+        let wanted = options.min_agreement;
+        let chance = libm::sqrt(wanted * (1.0 - wanted) / self.samples.max(1) as f64);
         match self.classes {
-            Some(share) => share >= options.min_agreement && !self.explodes(),
+            Some(share) => share >= wanted - chance && !self.explodes(),
             None => self.relative_error <= options.max_relative_error,
         }
     }
@@ -92,10 +119,13 @@ mod tests {
     use super::*;
     use hec_ir::tensor::{Shape, ValueId};
 
-    fn graph(client: Vec<ClientOp>) -> Graph {
-        let mut graph = Graph::new("g");
-        graph.outputs.push(Output { name: "y".to_owned(), value: ValueId(0), client });
-        graph
+    fn output(client: Vec<ClientOp>) -> Output {
+        Output { name: "y".to_owned(), value: ValueId(0), client }
+    }
+
+    /// Of one sample.
+    fn agreement(client: Vec<ClientOp>, found: &Tensor, expected: &Tensor) -> Agreement {
+        Agreement::of(1, Tally::of(&output(client), found, expected))
     }
 
     fn tensor(dims: &[usize], data: &[f64]) -> Tensor {
@@ -104,31 +134,39 @@ mod tests {
 
     #[test]
     fn classes_are_counted_along_the_right_axis() {
-        let expected = [tensor(&[1, 3], &[0.0, 2.0, 1.0])];
-        let (same, other) = (tensor(&[1, 3], &[0.0, 1.0, 0.9]), tensor(&[1, 3], &[0.0, 0.9, 1.0]));
-        let found = [vec![&same], vec![&other]];
-        let a = Agreement::measure(&graph(vec![]), &found, &[&expected, &expected]);
+        let expected = tensor(&[1, 3], &[0.0, 2.0, 1.0]);
+        let found =
+            [[0.0, 1.0, 0.9], [0.0, 0.9, 1.0]].map(|row| Tally::of(&output(vec![]), &tensor(&[1, 3], &row), &expected));
+        let a = Agreement::of(2, found[0].and(found[1]));
         assert_eq!((a.samples, a.classes), (2, Some(0.5)));
 
-        let expected = [tensor(&[1, 2, 2], &[1.0, 4.0, 3.0, 2.0])];
-        let found = [vec![&expected[0]]];
-        let softmax = graph(vec![ClientOp::Softmax { axis: 1 }]);
-        assert_eq!(Agreement::measure(&softmax, &found, &[&expected]).classes, Some(1.0));
-        assert_eq!(classes(&expected[0], 1), [Some(1), Some(0)]);
+        let expected = tensor(&[1, 2, 2], &[1.0, 4.0, 3.0, 2.0]);
+        assert_eq!(agreement(vec![ClientOp::Softmax { axis: 1 }], &expected, &expected).classes, Some(1.0));
+        assert_eq!(classes(&expected, 1), [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn a_share_is_known_up_to_chance() {
+        let suffices = |samples: usize, wrong: usize, min_agreement: f64| {
+            let classes = Some((samples - wrong) as f64 / samples as f64);
+            Agreement { samples, classes, relative_error: 0.1 }
+                .suffices(&Options { min_agreement, ..Options::default() })
+        };
+        assert!(suffices(100, 1, 0.99) && suffices(200, 3, 0.99) && !suffices(200, 4, 0.99));
+        assert!(suffices(10_000, 105, 0.99) && !suffices(10_000, 120, 0.99));
+        assert!(suffices(100, 0, 1.0) && !suffices(100, 1, 1.0));
     }
 
     #[test]
     fn a_regression_is_judged_by_its_error() {
-        let expected = [tensor(&[1, 1], &[2.0])];
-        let close = tensor(&[1, 1], &[2.02]);
-        let a = Agreement::measure(&graph(vec![]), &[vec![&close]], &[&expected]);
+        let expected = tensor(&[1, 1], &[2.0]);
+        let a = agreement(vec![], &tensor(&[1, 1], &[2.02]), &expected);
         assert_eq!(a.classes, None);
         assert!((a.relative_error - 0.01).abs() < 1e-12 && a.suffices(&Options::default()));
         let wild = Agreement { samples: 9, classes: Some(0.9), relative_error: 1e9 };
         let tame = Agreement { classes: Some(0.8), relative_error: 0.3, ..wild };
         assert_eq!(tame.compare(&wild), Ordering::Greater);
-        let nan = tensor(&[1, 1], &[f64::NAN]);
-        let b = Agreement::measure(&graph(vec![]), &[vec![&nan]], &[&expected]);
+        let b = agreement(vec![], &tensor(&[1, 1], &[f64::NAN]), &expected);
         assert!(!b.suffices(&Options::default()));
         assert_eq!(a.compare(&b), Ordering::Greater);
     }

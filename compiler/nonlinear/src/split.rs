@@ -4,10 +4,9 @@
 //! the distance. Some samples are therefore taken a second time, stretched away from the mean input. They take part with
 //! the others, so that the fits reach further along the directions in which inputs really vary.
 
-use crate::network::{Truth, truth};
-use hec_ir::tensor::{Domain, Graph, Op, Tensor, ValueId};
+use crate::network::{Probe, probe};
+use hec_ir::tensor::{Graph, Tensor};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 /// One of so many samples is taken a second time.
 const STRETCHED: usize = 16;
@@ -19,50 +18,31 @@ const STRETCH: f64 = 1.25;
 pub struct Split<'a> {
     /// Inputs.
     pub samples: Vec<Cow<'a, [Tensor]>>,
-    /// What the original network computes on each.
-    pub truths: Vec<Truth>,
     /// How many are for fitting.
     pub fitting: usize,
 }
 
 impl<'a> Split<'a> {
     /// The last `validation` samples are for validation.
-    pub fn new(
-        graph: &Graph,
-        wanted: &BTreeSet<ValueId>,
-        samples: &[&'a [Tensor]],
-        mut truths: Vec<Truth>,
-        validation: usize,
-    ) -> Self {
-        let fitting = samples.len() - validation;
-        let held_out = truths.split_off(fitting);
-        let mean = mean(&samples[..fitting]);
-        let mut split = Split { samples: Vec::new(), truths: Vec::new(), fitting: 0 };
-        for (samples, truths) in [(&samples[..fitting], truths), (&samples[fitting..], held_out)] {
+    pub fn new(graph: &Graph, samples: &[&'a [Tensor]], validation: usize) -> Self {
+        let (fitting, held_out) = samples.split_at(samples.len() - validation);
+        let mean = mean(fitting);
+        let mut split = Split { samples: Vec::new(), fitting: 0 };
+        for samples in [fitting, held_out] {
             split.fitting = split.samples.len();
             split.samples.extend(samples.iter().map(|&s| Cow::Borrowed(s)));
-            split.truths.extend(truths);
             let far: Vec<Vec<Tensor>> =
                 samples.iter().skip(STRETCHED - 1).step_by(STRETCHED).map(|s| stretched(s, &mean)).collect();
             let inputs: Vec<&[Tensor]> = far.iter().map(Vec::as_slice).collect();
-            let truths = truth(graph, &inputs, wanted).unwrap_or_default();
-            let sound = |t: &Truth| t.not_finite.is_none() && same_signs(graph, t, &split.truths[0]);
-            let far: Vec<_> = far.into_iter().zip(truths).filter(|(_, t)| sound(t)).collect();
-            for (sample, truth) in far {
-                split.samples.push(Cow::Owned(sample));
-                split.truths.push(truth);
-            }
+            // Where a stretched sample divides by something of the other sign it shows nothing that could be.
+            let usual = probe(graph, &samples[..samples.len().min(1)]).unwrap_or_default();
+            let sound = |p: &Probe| p.not_finite.is_none() && usual.iter().all(|u| u.signs == p.signs);
+            let probes = probe(graph, &inputs).unwrap_or_default();
+            let far = far.into_iter().zip(probes).filter(|(_, p)| sound(p));
+            split.samples.extend(far.map(|(sample, _)| Cow::Owned(sample)));
         }
         split
     }
-}
-
-/// Whether no input of 1/x and its like has gone through zero, where a stretched sample shows nothing that could be.
-fn same_signs(graph: &Graph, stretched: &Truth, usual: &Truth) -> bool {
-    let split = |id: ValueId| matches!(graph.nodes[id].op, Op::Activation(f) if f.domain() == Domain::NonZero);
-    stretched.values.iter().filter(|(id, _)| split(**id)).all(|(id, values)| {
-        usual.values.get(id).is_none_or(|usual| values.iter().zip(usual).all(|(a, b)| a.signum() == b.signum()))
-    })
 }
 
 /// The mean of each input.

@@ -129,6 +129,16 @@ impl Statistics {
         self
     }
 
+    /// The same densities with ranges that hold these ones too, one for each group.
+    pub fn widen(&mut self, ends: &[(f64, f64)]) {
+        let mirrored = self.mirrored;
+        for (density, &(lo, hi)) in self.densities.iter_mut().zip(ends) {
+            let (lo, hi) = if mirrored { (lo.min(-hi), hi.max(-lo)) } else { (lo, hi) };
+            (density.lo, density.hi) = (density.lo.min(lo), density.hi.max(hi));
+            (self.whole.lo, self.whole.hi) = (self.whole.lo.min(lo), self.whole.hi.max(hi));
+        }
+    }
+
     /// A given range of a tensor of that rank, and nothing else.
     pub fn of_range(rank: usize, lo: f64, hi: f64) -> Self {
         let whole = Density::uniform(lo, hi);
