@@ -2,7 +2,9 @@
 
 use crate::pipeline::{self, Compiled};
 use crate::report::{self, Report};
-use crate::{Command, Compile, Failure, How, Opt, Progress, ReportArgs, Stage, check, rings, samples, simulate, text, tune};
+use crate::{
+    Command, Compile, Failure, How, Opt, Progress, ReportArgs, Stage, check, rings, samples, simulate, text, tune,
+};
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::samples::wanted_by_program;
 use hec_ir::text::AnyLevel;

@@ -1,8 +1,9 @@
-//! Positions of a sequence or an image that look different from the rest.
+//! Positions of a sequence that look different from the rest.
 //!
 //! The first token of a sequence often carries values far larger than all others ("massive activations"; M. Sun et al.,
-//! "Massive activations in large language models", 2024); the border of an image is convolved with zeros. Which slots
-//! these are is public, so that they can have coefficients of their own at no cost.
+//! "Massive activations in large language models", 2024). Which slots these are is public, so that they can have
+//! coefficients of their own at no cost. The border of an image, which is convolved with zeros, differs less: a class of
+//! its own fits the samples better there, but costs a ResNet-20 of degree 2 ten points of accuracy on other images.
 
 use hec_ir::tensor::{Shape, Tensor};
 
@@ -36,18 +37,6 @@ pub fn classes(shape: &Shape, samples: &[&Tensor]) -> Option<Vec<usize>> {
             let class = |p: usize| different.iter().position(|&d| d == p).map_or(0, |i| i + 1);
             (!different.is_empty()).then(|| (0..positions).map(class).collect())
         }
-        [batch, channels, height, width] if height > 4 && width > 4 => {
-            let border = move |y: usize, x: usize| y == 0 || x == 0 || y + 1 == height || x + 1 == width;
-            // The border as one position, the rest as another.
-            let at = move |p: usize, c: usize| {
-                let places = (0..height * width).filter(move |i| border(i / width, i % width) == (p == 1));
-                let plane = move |b: usize| (b * channels + c) * height * width;
-                (0..batch).flat_map(move |b| places.clone().map(move |i| plane(b) + i))
-            };
-            let found = shifts(samples, 2, channels, at);
-            let class = |i: usize| usize::from(border(i / width, i % width));
-            (found[1] > SHIFT).then(|| (0..height * width).map(class).collect())
-        }
         _ => None,
     }
 }
@@ -64,7 +53,6 @@ fn shifts<I: Iterator<Item = usize>>(
         let each: Vec<(f64, f64)> = (0..positions).map(|p| moments(samples, || at(p, c))).collect();
         let mean = median(each.iter().map(|m| m.0).collect());
         let std = median(each.iter().map(|m| m.1).collect());
-        // With two positions the median is the first one's: the usual one.
         if std > 0.0 {
             sums.iter_mut().zip(&each).for_each(|(s, m)| *s += ((m.0 - mean) / std) * ((m.0 - mean) / std));
         }
@@ -87,9 +75,6 @@ fn moments<I: Iterator<Item = usize>>(samples: &[&Tensor], at: impl Fn() -> I) -
 /// The lower one of the two in the middle.
 fn median(mut values: Vec<f64>) -> f64 {
     let middle = values.len().saturating_sub(1) / 2;
-    if values.len() == 2 {
-        return values[0];
-    }
     values.sort_by(f64::total_cmp);
     values.get(middle).copied().unwrap_or(0.0)
 }
@@ -128,12 +113,8 @@ mod tests {
     }
 
     #[test]
-    fn the_border_of_an_image_is_a_class() {
-        let edge = |i: usize| i == 0 || i == 4;
-        let border = |i: usize| if edge(i % 25 / 5) || edge(i % 5) { 2.0 } else { 0.0 };
-        let class = |i: usize| usize::from(border(i) > 0.0);
-        assert_eq!(found(&[1, 3, 5, 5], 20, border), Some((0..25).map(class).collect()));
-        assert_eq!(found(&[1, 3, 5, 5], 20, |_| 0.0), None);
+    fn images_and_features_have_no_classes() {
+        assert_eq!(found(&[1, 3, 5, 5], 20, |i| if i % 5 == 0 { 2.0 } else { 0.0 }), None);
         assert_eq!(found(&[1, 30], 20, |i| i as f64), None);
     }
 }

@@ -168,7 +168,17 @@ fn write_replacements(out: &mut String, r: &Report) -> std::fmt::Result {
             out,
             "{:<10} {} by {}: depth {}, {} products, {} channels, range {:.2}..{:.2}, rms {:.4}, max {:.4}, {:.2e} a \
              quarter outside{outside}",
-            x.layer, x.function, x.choice, x.depth.0, x.products, x.channels, x.range.0, x.range.1, x.rms, x.max, x.growth
+            x.layer,
+            x.function,
+            x.choice,
+            x.depth.0,
+            x.products,
+            x.channels,
+            x.range.0,
+            x.range.1,
+            x.rms,
+            x.max,
+            x.growth
         )?;
         if let Some(e) = r.errors.iter().flat_map(|e| &e.layers).find(|e| e.layer == x.layer) {
             let (input, adds) = (100.0 * e.input, 100.0 * e.adds);

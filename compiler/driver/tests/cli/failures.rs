@@ -125,9 +125,11 @@ fn networks_that_do_nothing() {
     folder.write("empty.hel", r#"tensor empty { %x = input "x" : [1,0] output "y" %x }"#);
     let zero = r#"
         tensor zero {
-          const @w : f64[4,2] = [0, 0, 0, 0, 0, 0, 0, 0]
+          const @v : f64[4,2] = [1, 2, 3, 4, 5, 6, 7, 8]
+          const @w : f64[2,2] = [0, 0, 0, 0]
           %x = input "x" : [1,4]
-          %r = relu %x from "relu1"
+          %h = matmul %x, @v
+          %r = relu %h from "relu1"
           %y = matmul %r, @w
           output "y" %y
         }"#;

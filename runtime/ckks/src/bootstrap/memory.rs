@@ -121,6 +121,7 @@ mod tests {
         let slots = |a| Encoder::new(&context).decode(&secret.decrypt(&context, a).expect("own")).expect("fits");
         assert_eq!(slots(&real), slots(&same));
         println!("two: {pair} bytes, one: {alone}, of {working}");
-        assert!(alone <= pair && pair <= working && working < 2 * pair);
+        // How much of the two runs at a time, and so how much they take together, is up to the machine.
+        assert!(alone <= pair && pair <= working && working < 3 * alone);
     }
 }
