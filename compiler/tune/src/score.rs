@@ -6,6 +6,10 @@ use std::cmp::Ordering;
 /// An output this many times larger than the original network's largest is out of bounds.
 pub const OVERSHOOT: f64 = 8.0;
 
+/// What outputs in bounds are worth, as a share of the classes. One of some hundred samples out of bounds is one answer
+/// lost, and no reason to keep a network that gives far more wrong ones.
+const IN_BOUNDS: f64 = 0.02;
+
 /// Agreement with the original network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
@@ -60,12 +64,10 @@ impl Score {
         self.overshoot.is_nan() || self.overshoot > OVERSHOOT
     }
 
-    /// The better one is greater: outputs in bounds, then classes, then the divergence.
+    /// The better one is greater: classes, with what outputs in bounds are worth, then the divergence.
     pub fn compare(&self, other: &Score) -> Ordering {
-        let classes = |s: &Score| s.agreement.unwrap_or(0.0);
-        (other.overshoots().cmp(&self.overshoots()))
-            .then(classes(self).total_cmp(&classes(other)))
-            .then(other.divergence.total_cmp(&self.divergence))
+        let worth = |s: &Score| s.agreement.unwrap_or(0.0) - if s.overshoots() { IN_BOUNDS } else { 0.0 };
+        worth(self).total_cmp(&worth(other)).then(other.divergence.total_cmp(&self.divergence))
     }
 
     /// For a checkpoint.
@@ -92,10 +94,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_come_before_classes_and_classes_before_the_divergence() {
+    fn classes_come_before_the_divergence_and_bounds_are_worth_some_classes() {
         let score =
             |agreement, divergence, overshoot| Score { agreement: Some(agreement), divergence, overshoot, samples: 9 };
-        let order = [score(0.9, 0.1, 100.0), score(0.5, 0.1, 1.0), score(0.6, 0.3, 2.0), score(0.6, 0.2, 7.0)];
+        let order = [
+            score(0.61, 0.1, 100.0),
+            score(0.6, 0.3, 2.0),
+            score(0.6, 0.2, 7.0),
+            score(0.65, 0.9, 100.0),
+            score(0.65, 0.1, 1.0),
+        ];
         assert!(order.windows(2).all(|w| w[0].compare(&w[1]) == Ordering::Less));
         let nan = Score::measure(&[Meaning::Classes(2)], &[vec![vec![f32::NAN, 1.0]]], &[vec![vec![0.0, 1.0]]]);
         assert_eq!(nan.agreement, Some(0.0));
