@@ -104,12 +104,19 @@ pub fn read_network(model: &Path, batch: usize) -> Result<Graph, Failure> {
 /// # Errors
 /// When the stage fails or an option cannot be read.
 pub fn nonlinear(graph: &Graph, samples: &[Vec<Tensor>], how: &How) -> Result<Replaced, Failure> {
+    Ok(hec_nonlinear::replace(graph, &Calibration { samples: samples.to_vec() }, &nonlinear_options(how)?)?)
+}
+
+/// What replacing follows.
+///
+/// # Errors
+/// When an option cannot be read.
+pub fn nonlinear_options(how: &How) -> Result<hec_nonlinear::Options, Failure> {
     let pins = how.activation.iter().map(|p| Pin::parse(p)).collect::<Result<_, _>>()?;
     let ranges = how.range.iter().map(|r| hec_nonlinear::parse_range(r)).collect::<Result<_, _>>()?;
     let (min_agreement, correct, max_samples) = (how.min_agreement, !how.no_correct, how.max_samples);
     let default = hec_nonlinear::Options::default();
-    let options = hec_nonlinear::Options { pins, ranges, min_agreement, correct, max_samples, ..default };
-    Ok(hec_nonlinear::replace(graph, &Calibration { samples: samples.to_vec() }, &options)?)
+    Ok(hec_nonlinear::Options { pins, ranges, min_agreement, correct, max_samples, ..default })
 }
 
 /// What the choice of the ring follows.

@@ -10,6 +10,9 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// Polynomials are fitted to at most this many samples before they are trained.
+const FITTED: usize = 500;
+
 /// How often the state is written.
 const CHECKPOINTS: Duration = Duration::from_secs(60);
 
@@ -35,7 +38,7 @@ fn run(args: &Tune) -> Result<(), Failure> {
     let original = pipeline::import(&args.model, &how)?;
     let samples = samples::load(&args.calibrate, &wanted_by_graph(&original))?;
     progress.stage("nonlinear: polynomials for activations");
-    let polynomial = pipeline::nonlinear(&original, &samples, &how)?.graph;
+    let polynomial = untrained(&original, &samples, &how)?;
     progress.stage("tune: measuring the networks");
     let mut trainer = trainer(args, &original, &polynomial, &samples)?;
     drop(samples);
@@ -57,6 +60,19 @@ fn run(args: &Tune) -> Result<(), Failure> {
     text::store(&trainer.graph(), Some(&args.output))?;
     finish(args, &trainer);
     Ok(())
+}
+
+/// The original network's weights with a polynomial for each function, fitted to what it gets in the original network:
+/// where it gives way to its polynomial in training.
+fn untrained(original: &Graph, samples: &[Vec<Tensor>], how: &How) -> Result<Graph, Failure> {
+    let options = hec_nonlinear::Options {
+        correct: false,
+        sequential: false,
+        max_samples: FITTED,
+        ..pipeline::nonlinear_options(how)?
+    };
+    let calibration = hec_nonlinear::Calibration { samples: samples.to_vec() };
+    Ok(hec_nonlinear::replace(original, &calibration, &options)?.graph)
 }
 
 fn trainer(args: &Tune, original: &Graph, polynomial: &Graph, samples: &[Vec<Tensor>]) -> Result<Trainer, Failure> {
@@ -82,9 +98,10 @@ fn train(trainer: &mut Trainer, deadline: Option<Instant>, checkpoint: &Path) ->
         bar.set_position(trainer.done() as u64);
         bar.set_message(format!("loss {loss:.4}, best so far: {}", describe(&trainer.best())));
         if trainer.done().is_multiple_of(trainer.steps_of_epoch()) {
-            let (score, loss) = trainer.validate();
+            let ((score, loss), blend) = (trainer.validate(), trainer.blend());
             let epoch = trainer.done() / trainer.steps_of_epoch();
-            bar.suspend(|| println!("epoch {epoch:<4} loss {loss:.4}, {}", describe(&score)));
+            let polynomial = if blend < 1.0 { format!("{:.0} % polynomial, ", 100.0 * blend) } else { String::new() };
+            bar.suspend(|| println!("epoch {epoch:<4} loss {loss:.4}, {polynomial}{}", describe(&score)));
         }
         if written.elapsed() > CHECKPOINTS {
             write(&trainer.checkpoint(), checkpoint)?;

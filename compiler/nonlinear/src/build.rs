@@ -338,6 +338,11 @@ impl<'a> Builder<'a> {
             .map_err(|reason| NonlinearError::Shape { layer: layer.to_owned(), reason })?;
         self.replacements.push(Replacement::of(layer, name, &fitted));
         self.mapped.insert(id, value);
+        if !self.context.options.sequential {
+            self.advance(layer, &[value])?;
+            self.want(layer, id.index() + 1, Some(id))?;
+            self.found.replace(value, (&self.wanted, id));
+        }
         Ok(())
     }
 

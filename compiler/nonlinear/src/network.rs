@@ -128,6 +128,13 @@ impl Front {
         Ok(())
     }
 
+    /// From here on a value, which has been run, is that of another front over the same samples.
+    pub fn replace(&mut self, id: ValueId, (other, value): (&Front, ValueId)) {
+        if let (Some(own), Some(held)) = (self.values.get_mut(&id), other.values.get(&value)) {
+            own.blocks.clone_from(&held.blocks);
+        }
+    }
+
     /// Run the nodes before `end` that were not run before, then keep only `keep`.
     ///
     /// # Errors

@@ -31,6 +31,9 @@ pub struct Options {
     pub max_row_error: Option<f64>,
     /// Whether linear layers are re-fitted to make good what the polynomials change; it takes calibration data.
     pub correct: bool,
+    /// Whether each function is fitted to what it gets in the network built so far, and not to what it gets in the original
+    /// one.
+    pub sequential: bool,
     /// At most this many calibration samples are used, evenly spaced.
     pub max_samples: usize,
     /// Bytes of memory for the values of all samples; what does not fit goes to a scratch file. It changes no result.
@@ -47,6 +50,7 @@ impl Default for Options {
             max_relative_error: 0.05,
             max_row_error: None,
             correct: true,
+            sequential: true,
             max_samples: 2000,
             memory: 1 << 30,
         }

@@ -25,6 +25,7 @@ impl Program {
             inputs: Vec::new(),
             values: EntityVec::new(),
             sizes: Sizes::default(),
+            blend: 1.0,
         };
         let uses = graph.users().values().map(Vec::len).collect();
         let mut compiler = Compiler { graph, program, uses };

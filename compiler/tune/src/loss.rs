@@ -33,7 +33,7 @@ impl Meaning {
 pub struct Shares {
     /// Temperature of the divergence of classes.
     pub temperature: f32,
-    /// Squared difference of outputs, relative to their variance.
+    /// Squared difference of outputs, relative to their variance; its logarithm, as in [`Hint::apply`].
     pub outputs: f32,
     /// The same for the inputs of activations, each layer's.
     pub hints: f32,
@@ -69,12 +69,12 @@ impl OutputLoss {
             }
             Meaning::Values => 1.0,
         };
-        let factor = squares * self.scale;
+        let error = self.scale * found.iter().zip(wanted).map(|(f, w)| (f - w) * (f - w)).sum::<f32>();
+        let factor = squares * self.scale / (1.0 + error);
         for ((f, w), g) in found.iter().zip(wanted).zip(gradient) {
-            loss += f64::from(factor * (f - w) * (f - w));
             *g += 2.0 * factor * share * (f - w);
         }
-        loss
+        loss + f64::from(squares) * libm::log1p(f64::from(error))
     }
 }
 
@@ -145,27 +145,36 @@ impl Hint {
         (self.student, self.ranges.iter().map(wider).collect())
     }
 
-    /// ln(1 + e), where e is the mean of squared differences, and the mean of squared distances from the ranges, weighted;
-    /// the gradient is added, times `share`. The logarithm keeps a sample that has gone astray from drowning the others.
+    /// ln(1 + e) for e the mean of squared differences, weighted, and for e the mean of squared distances from the ranges,
+    /// weighted inside the logarithm; the gradient is added, times `share`. The logarithms keep a sample that has gone
+    /// astray from drowning the others.
     pub fn apply(&self, shares: &Shares, found: &[f32], wanted: &[f32], share: f32, gradient: &mut [f32]) -> f64 {
         let squares = |(f, w): (&f32, &f32)| (f - w) * (f - w);
         let sum: f32 =
             found.chunks(LINE).zip(wanted.chunks(LINE)).map(|(f, w)| f.iter().zip(w).map(squares).sum::<f32>()).sum();
         let error = self.scale * sum;
         let (period, range) = (self.ranges.len(), shares.range / self.elements as f32);
+        let beyond_ranges = range * self.beyond(found);
+        let range = range / (1.0 + beyond_ranges);
         let hints = shares.hints * self.scale / (1.0 + error);
         let rows = found.chunks_exact(period).zip(wanted.chunks_exact(period)).zip(gradient.chunks_exact_mut(period));
-        let mut beyond_ranges = 0.0;
         for ((found, wanted), gradient) in rows {
-            let mut sum = 0.0;
             for (((f, w), g), [lo, hi, inverse]) in found.iter().zip(wanted).zip(gradient).zip(&self.ranges) {
                 let beyond = (f - f.max(*lo).min(*hi)) * inverse;
-                sum += beyond * beyond;
                 *g += 2.0 * share * (hints * (f - w) + range * beyond * inverse);
             }
-            beyond_ranges += f64::from(sum);
         }
-        f64::from(shares.hints) * libm::log1p(f64::from(error)) + f64::from(range) * beyond_ranges
+        f64::from(shares.hints) * libm::log1p(f64::from(error)) + libm::log1p(f64::from(beyond_ranges))
+    }
+
+    /// The sum of squared distances from the ranges.
+    fn beyond(&self, found: &[f32]) -> f32 {
+        let square = |(f, [lo, hi, inverse]): (&f32, &[f32; 3])| {
+            let beyond = (f - f.max(*lo).min(*hi)) * inverse;
+            beyond * beyond
+        };
+        let row = |row: &[f32]| row.iter().zip(&self.ranges).map(square).sum::<f32>();
+        found.chunks_exact(self.ranges.len()).map(row).sum()
     }
 }
 

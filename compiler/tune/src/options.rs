@@ -14,6 +14,8 @@ pub struct Options {
     pub batch: usize,
     /// The largest step of a parameter, relative to its size.
     pub rate: f64,
+    /// The share of the steps during which the functions give way to their polynomials.
+    pub blend: f64,
     /// Parts of the loss.
     pub shares: Shares,
     /// How samples are changed.
@@ -27,7 +29,8 @@ impl Default for Options {
             epochs: 40,
             batch: 128,
             rate: 0.003,
-            shares: Shares { temperature: 4.0, outputs: 0.1, hints: 1.0, range: 30.0 },
+            blend: 0.4,
+            shares: Shares { temperature: 4.0, outputs: 0.1, hints: 1.0, range: 500.0 },
             augment: Augment::Auto,
         }
     }

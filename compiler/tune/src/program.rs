@@ -46,6 +46,8 @@ pub enum Kernel {
     Function(Function),
     /// Numbers beyond a range, which repeats, become its ends.
     Guard(Vec<[f32; 2]>),
+    /// From a function of the first argument to the second argument, as far as the program has come.
+    Blend(Function),
 }
 
 /// A step: its arguments and its result are buffers.
@@ -89,6 +91,8 @@ pub struct Program {
     pub values: EntityVec<ValueId, SlotId>,
     /// Sizes of the parameters' forms.
     pub sizes: crate::parameters::Sizes,
+    /// The share of the second argument in every blend, from 0 to 1.
+    pub blend: f32,
 }
 
 /// The buffers of one run.
@@ -116,8 +120,9 @@ impl Program {
         }
     }
 
-    /// The same program, but whatever reads one of these buffers finds its numbers within their ranges, which repeat.
-    pub fn guarded(&self, ranges: &[(SlotId, Vec<[f32; 2]>)]) -> Self {
+    /// The same program for training. Whatever reads one of the buffers of `ranges` finds its numbers within their ranges,
+    /// which repeat. Whatever reads the second buffer of a blend finds it blended with the function of the first one.
+    pub fn guarded(&self, ranges: &[(SlotId, Vec<[f32; 2]>)], blends: &[(SlotId, SlotId, Function)]) -> Self {
         let mut program = Program { steps: Vec::new(), ..self.clone() };
         let mut renamed = BTreeMap::new();
         let last_write = |slot: SlotId| self.steps.iter().rposition(|s| s.out == slot);
@@ -134,6 +139,13 @@ impl Program {
                 renamed.insert(out, guarded);
                 let kernel = Kernel::Guard(ranges.clone());
                 program.steps.push(Step { kernel, args: vec![out], out: guarded, origin, weights: None });
+            }
+            if let Some(&(input, _, function)) = blends.iter().find(|b| b.1 == out && last_write(out) == Some(i)) {
+                let blended = program.slots.push(self.slots[out]);
+                program.trained.push(self.trained[out]);
+                renamed.insert(out, blended);
+                let kernel = Kernel::Blend(function);
+                program.steps.push(Step { kernel, args: vec![input, out], out: blended, origin, weights: None });
             }
         }
         program
@@ -176,6 +188,7 @@ impl Program {
                 Kernel::Power(k) => elementwise::power(*k, arg(0), out),
                 Kernel::Function(f) => elementwise::function(*f, arg(0), out),
                 Kernel::Guard(ranges) => elementwise::guard(ranges, arg(0), out),
+                Kernel::Blend(f) => elementwise::blend(*f, self.blend, [arg(0), arg(1)], out),
             }
             workspace.values[step.out] = buffer;
         }
@@ -228,8 +241,12 @@ impl Program {
                     Kernel::Negate => elementwise::add_times(-1.0, d, dx),
                     Kernel::Multiply => elementwise::multiply_backward(x(1 - position), d, dx),
                     Kernel::Power(k) => elementwise::power_backward(*k, x(0), d, dx),
-                    Kernel::Function(f) => elementwise::function_backward(*f, x(0), d, dx),
+                    Kernel::Function(f) => elementwise::function_backward(*f, 1.0, x(0), d, dx),
                     Kernel::Guard(ranges) => elementwise::guard_backward(ranges, x(0), d, dx),
+                    Kernel::Blend(f) if position == 0 => {
+                        elementwise::function_backward(*f, 1.0 - self.blend, x(0), d, dx);
+                    }
+                    Kernel::Blend(_) => elementwise::add_times(self.blend, d, dx),
                 }
             }
             workspace.gradients[step.out] = buffer;

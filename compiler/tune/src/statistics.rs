@@ -88,8 +88,10 @@ pub fn spreads<'a>(
     Some(sums.into_iter().map(|s| Spread { variance: s.variance(), ranges: s.ranges }).collect())
 }
 
-/// Choose the coordinates of every polynomial for the inputs that it sees.
+/// Choose the coordinates of every polynomial of `program` for the inputs that it gets in `training`, the same program
+/// with more steps.
 pub fn condition<'a>(
+    training: &Program,
     program: &mut Program,
     parameters: &mut Parameters,
     samples: impl Iterator<Item = &'a Vec<Vec<f32>>>,
@@ -101,12 +103,13 @@ pub fn condition<'a>(
         }
         _ => Vec::new(),
     };
-    let mut moments: Vec<Vec<f64>> = program.steps.iter().map(sees).collect();
-    over(program, parameters, samples, |workspace| {
-        for (step, moments) in program.steps.iter().zip(&mut moments) {
+    let polynomials: Vec<&Step> = training.steps.iter().filter(|s| matches!(s.kernel, Kernel::Polynomial(_))).collect();
+    let mut moments: Vec<Vec<f64>> = polynomials.iter().copied().map(sees).collect();
+    over(training, parameters, samples, |workspace| {
+        for (step, moments) in polynomials.iter().zip(&mut moments) {
             let Kernel::Polynomial(p) = &step.kernel else { continue };
             let line = p.broadcast.period();
-            for (at, &x) in program.value(workspace, step.args[0]).iter().enumerate() {
+            for (at, &x) in training.value(workspace, step.args[0]).iter().enumerate() {
                 let functions = p.basis_functions(f64::from(x));
                 let size = functions.len();
                 let own = &mut moments[p.broadcast.index[at % line] as usize * size * size..][..size * size];
@@ -116,7 +119,8 @@ pub fn condition<'a>(
             }
         }
     });
-    for (step, moments) in program.steps.iter_mut().zip(&moments) {
+    let polynomials = program.steps.iter_mut().filter(|s| matches!(s.kernel, Kernel::Polynomial(_)));
+    for (step, moments) in polynomials.zip(&moments) {
         let (Kernel::Polynomial(p), Some(weights)) = (&mut step.kernel, &step.weights) else { continue };
         let own = &mut parameters.trained[weights.place.trained()];
         let coefficients = p.coefficients(own);

@@ -6,13 +6,13 @@ use crate::checkpoint::Checkpoint;
 use crate::loss::{Hint, Meaning, OutputLoss};
 use crate::optimizer::{Adam, schedule};
 use crate::options::Options;
-use crate::pairs::pairs;
+use crate::pairs::{Pair, pairs};
 use crate::parameters::{Parameters, pull_back};
 use crate::program::{Program, SlotId, Workspace};
 use crate::random::Random;
 use crate::score::Score;
 use crate::{statistics, write};
-use hec_ir::tensor::{Graph, Output, Shape, Tensor};
+use hec_ir::tensor::{Function, Graph, Output, Shape, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
@@ -33,7 +33,7 @@ const RANGED: usize = 500;
 /// Ranges are as wide as those of the original network, and this share of their width more on both sides.
 const PADDING: f32 = 0.1;
 /// In training, what leaves a range by more than this share of its width is cut off.
-const GUARD: f32 = 1.0;
+const GUARD: f32 = 0.1;
 
 /// An input of the network: one list of elements for each, as they lie in buffers.
 type Sample = Vec<Vec<f32>>;
@@ -55,13 +55,15 @@ impl Network {
         self.program.forward(&self.parameters, sample.iter().map(Vec::as_slice), workspace);
     }
 
-    fn outputs(&self, slots: &[SlotId], samples: &[Sample]) -> Vec<Vec<Vec<f32>>> {
-        let run = |workspace: &mut Workspace, sample: &Sample| {
-            self.run(sample, workspace);
-            slots.iter().map(|&s| self.program.value(workspace, s).to_vec()).collect()
-        };
-        samples.par_iter().map_init(|| self.program.workspace(), run).collect()
-    }
+}
+
+/// Some values of a program on every sample.
+fn values(program: &Program, parameters: &Parameters, slots: &[SlotId], samples: &[Sample]) -> Vec<Vec<Vec<f32>>> {
+    let run = |workspace: &mut Workspace, sample: &Sample| {
+        program.forward(parameters, sample.iter().map(Vec::as_slice), workspace);
+        slots.iter().map(|&s| program.value(workspace, s).to_vec()).collect()
+    };
+    samples.par_iter().map_init(|| program.workspace(), run).collect()
 }
 
 /// A part of a batch in the making.
@@ -126,13 +128,16 @@ impl Trainer {
         let fingerprint = fingerprint(&student.parameters.trained, &loaded, &options);
         let (training, validation) = split(loaded);
         let measured = || training.iter().step_by(training.len().div_ceil(MEASURED).max(1));
-        statistics::condition(&mut student.program, &mut student.parameters, measured());
-        let units = statistics::units(&student.program, &student.parameters, measured());
         let outputs = outputs(original, polynomial, (&teacher, &student), measured);
-        let hints = hints(original, polynomial, (&teacher, &student), &training);
-        let guarded = student.program.guarded(&hints.iter().map(|h| h.guard(GUARD)).collect::<Vec<_>>());
+        let pairs = pairs(original, polynomial);
+        let hints = hints(original, &pairs, (&teacher, &student), &training);
+        let guards: Vec<_> = hints.iter().map(|h| h.guard(GUARD)).collect();
+        let mut guarded = student.program.guarded(&guards, &blends(&pairs, &student.program));
+        guarded.blend = blend(0, options.blend * options.epochs as f64);
+        statistics::condition(&guarded, &mut student.program, &mut student.parameters, measured());
+        let units = statistics::units(&guarded, &student.parameters, measured());
         let slots: Vec<SlotId> = outputs.iter().map(|o| o.teacher).collect();
-        let truths = teacher.outputs(&slots, &validation);
+        let truths = values(&teacher.program, &teacher.parameters, &slots, &validation);
         let augmenter = Augmenter::new(&shapes(original), options.augment);
         let pieces = (0..PIECES).map(|_| Piece {
             teacher: teacher.program.workspace(),
@@ -161,7 +166,7 @@ impl Trainer {
             teacher,
             student,
         };
-        trainer.validate();
+        trainer.best.0 = trainer.score(&trainer.student.program);
         Ok(trainer)
     }
 
@@ -207,6 +212,7 @@ impl Trainer {
     /// When the loss is not finite.
     pub fn step(&mut self) -> Result<f64, TuneError> {
         let step = self.adam.steps;
+        self.guarded.blend = self.blend();
         let chosen = self.chosen(step);
         let share = 1.0 / chosen.len() as f32;
         let length = chosen.len().div_ceil(PIECES);
@@ -262,18 +268,30 @@ impl Trainer {
         self.guarded.backward(&student.parameters, &mut piece.student, &mut piece.gradient);
     }
 
-    /// Measure the network on the validation samples and keep it if it is the best; returns its score and the mean loss
-    /// since the last validation.
+    /// The share of the polynomials in the network that the next step trains; the functions themselves have the rest.
+    pub fn blend(&self) -> f32 {
+        blend(self.adam.steps, self.options.blend * self.steps() as f64)
+    }
+
+    /// Measure the network on the validation samples and keep it if it is the best one without the functions themselves;
+    /// returns its score and the mean loss since the last validation.
     pub fn validate(&mut self) -> (Score, f64) {
-        let slots: Vec<SlotId> = self.outputs.iter().map(|o| o.student).collect();
-        let meanings: Vec<Meaning> = self.outputs.iter().map(|o| o.meaning).collect();
-        let score = Score::measure(&meanings, &self.student.outputs(&slots, &self.validation), &self.truths);
-        if score.compare(&self.best.0) == Ordering::Greater {
+        let finished = self.guarded.blend >= 1.0;
+        let score = self.score(if finished { &self.student.program } else { &self.guarded });
+        if finished && score.compare(&self.best.0) == Ordering::Greater {
             self.best = (score, self.student.parameters.trained.clone());
         }
         let loss = self.losses.0 / self.losses.1.max(1) as f64;
         self.losses = (0.0, 0);
         (score, loss)
+    }
+
+    /// How a program does on the validation samples with the parameters so far.
+    fn score(&self, program: &Program) -> Score {
+        let slots: Vec<SlotId> = self.outputs.iter().map(|o| o.student).collect();
+        let meanings: Vec<Meaning> = self.outputs.iter().map(|o| o.meaning).collect();
+        let found = values(program, &self.student.parameters, &slots, &self.validation);
+        Score::measure(&meanings, &found, &self.truths)
     }
 
     /// The best score so far.
@@ -365,15 +383,27 @@ fn outputs<'a, I: Iterator<Item = &'a Sample>>(
     original.outputs.iter().zip(&polynomial.outputs).map(&mut loss).collect()
 }
 
+/// The share of the polynomials at a step, when it rises during that many steps.
+fn blend(step: usize, steps: f64) -> f32 {
+    if steps > 0.0 { (step as f64 / steps).min(1.0) as f32 } else { 1.0 }
+}
+
+/// The buffers of the functions' inputs and of what the polynomials give.
+fn blends(pairs: &[Pair], program: &Program) -> Vec<(SlotId, SlotId, Function)> {
+    let slots = |pair: &Pair| Some((program.values[pair.input], program.values[pair.output], pair.function?));
+    pairs.iter().filter_map(slots).collect()
+}
+
 fn hints(
     original: &Graph,
-    polynomial: &Graph,
+    pairs: &[Pair],
     (teacher, student): (&Network, &Network),
     training: &[Sample],
 ) -> Vec<Hint> {
-    let pairs: Vec<_> = pairs(original, polynomial)
-        .into_iter()
-        .map(|(o, p)| (teacher.program.values[o], student.program.values[p], original.shape(o).clone()))
+    let slots = |p: &Pair| (teacher.program.values[p.original], student.program.values[p.input]);
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|p| (slots(p).0, slots(p).1, original.shape(p.original).clone()))
         .filter(|(_, p, _)| student.program.trained[*p])
         .collect();
     let wanted: Vec<(SlotId, Shape)> = pairs.iter().map(|(slot, _, shape)| (*slot, shape.clone())).collect();
