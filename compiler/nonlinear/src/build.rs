@@ -5,6 +5,7 @@
 
 mod observe;
 
+use crate::assignment::Assignment;
 use crate::attention::{Attention, LayerNorm, Quality, Softmax, sources};
 use crate::classes::classes;
 use crate::correct::{Samples, correct};
@@ -131,6 +132,8 @@ const EXCESS: f64 = 0.5;
 
 /// A finished attempt.
 pub struct Built {
+    /// What each function was to be replaced by.
+    pub assignment: Assignment,
     /// The polynomial network.
     pub graph: Graph,
     /// What was replaced, in order.
@@ -150,6 +153,11 @@ pub struct Built {
 }
 
 impl Built {
+    /// Levels of all replacements together, and products of ciphertexts.
+    pub fn cost(&self) -> (u32, usize) {
+        self.replacements.iter().fold((0, 0), |(levels, products), r| (levels + r.depth.0, products + r.products))
+    }
+
     /// Whether some output is far larger than it should be, or others are likely to be.
     pub fn overshoots(&self) -> bool {
         self.overshoot > OVERSHOOT || self.excess > EXCESS
@@ -182,6 +190,11 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// Whether there is nothing to tell attempts apart by.
+    pub fn has_no_samples(&self) -> bool {
+        self.context.samples == 0
+    }
+
     /// Copy nodes up to the first function: what all attempts have in common.
     ///
     /// # Errors
@@ -200,17 +213,18 @@ impl<'a> Builder<'a> {
         Ok(self)
     }
 
-    /// Replace all functions that are left, by `default` where nothing is pinned.
+    /// Replace all functions that are left, as `assignment` says where nothing is pinned.
     ///
     /// # Errors
     /// When a layer cannot be fitted, or the polynomial network diverges.
-    pub fn finish(mut self, default: Choice, robustness: Robustness) -> Result<Built, NonlinearError> {
+    pub fn finish(mut self, assignment: &Assignment, robustness: Robustness) -> Result<Built, NonlinearError> {
         let original = self.context.original;
         for (id, node) in original.nodes.iter().skip(self.next) {
             self.next = id.index();
+            let default = assignment.of(node.origin.layer());
             match &node.op {
                 _ if kept(node, self.context.options) => self.copy(id, node, robustness.caution)?,
-                _ if self.context.attentions.contains_key(&id) => self.softmax(id, default, robustness)?,
+                _ if self.context.attentions.contains_key(&id) => self.softmax(id, assignment, robustness)?,
                 // It is replaced at the end of its attention.
                 Op::Softmax { .. } => {}
                 Op::Normalize(how) => {
@@ -244,6 +258,7 @@ impl<'a> Builder<'a> {
         let failed = |e| NonlinearError::run("(outputs)", e);
         let (agreement, overshoot) = (self.agreement().map_err(failed)?, self.overshoot().map_err(failed)?);
         Ok(Built {
+            assignment: assignment.clone(),
             graph: self.graph,
             replacements: self.replacements,
             corrections: self.corrections,
@@ -256,11 +271,11 @@ impl<'a> Builder<'a> {
     }
 
     /// The softmax of the attention that ends at `id`.
-    fn softmax(&mut self, id: ValueId, default: Choice, robustness: Robustness) -> Result<(), NonlinearError> {
+    fn softmax(&mut self, id: ValueId, assignment: &Assignment, robustness: Robustness) -> Result<(), NonlinearError> {
         let attention = &self.context.attentions[&id];
         let node = &self.context.original.nodes[attention.softmax];
         let origin = &node.origin;
-        let quality = self.context.quality(origin.layer(), "softmax", default);
+        let quality = self.context.quality(origin.layer(), "softmax", assignment.of(origin.layer()));
         let values = attention.values.map(|v| self.mapped[&v]);
         let softmax = Softmax { origin, axis: attention.axis, quality, robustness };
         let scores = self.mapped[&node.args[0]];

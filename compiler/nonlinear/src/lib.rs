@@ -10,6 +10,7 @@
 //! Non-goal: retraining, and the cost of packing; `optimize` folds the scales that this stage leaves.
 #![forbid(unsafe_code)]
 
+mod assignment;
 mod attention;
 mod build;
 mod chebyshev;
@@ -37,6 +38,7 @@ mod replace;
 mod report;
 mod ridge;
 mod score;
+mod search;
 mod sensitivity;
 mod smoothing;
 mod split;
@@ -55,7 +57,7 @@ pub use groups::Groups;
 pub use iteration::{Iteration, Root, RootStart, goldschmidt, inverse, inverse_sqrt, sqrt};
 pub use options::{Calibration, Options, ROBUSTNESS, Robustness};
 pub use pin::{Choice, Family, MAX_DEGREE, Pin, PinError, parse_range};
-pub use replace::{Replaced, replace};
+pub use replace::{Front, Replaced, front, replace};
 pub use report::{Correction, Method, Replacement};
 pub use score::Agreement;
 pub use sensitivity::{

@@ -1,19 +1,16 @@
-//! The search for the cheapest polynomial network that still decides as the original one.
+//! From a network to its polynomial form, with everything that is to be said of it.
 
 use crate::build::{Builder, Built, Context};
 use crate::domain;
 use crate::network::probe;
 use crate::report::{Correction, Replacement};
 use crate::score::Agreement;
+use crate::search::{search, suffices};
 use crate::sensitivity::{PredictedErrors, predict_errors};
 use crate::split::Split;
-use crate::{Calibration, Choice, Family, NonlinearError, Options, ROBUSTNESS};
-use hec_ir::tensor::{Function, Graph, Node, Op, Tensor, ValueId};
-use std::cmp::Ordering;
+use crate::{Calibration, Choice, NonlinearError, Options};
+use hec_ir::tensor::{Function, Graph, Op, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Degrees of the least-squares fits in order of cost, the largest of each depth among them.
-const DEGREES: [usize; 8] = [2, 3, 5, 7, 11, 15, 23, 31];
 
 /// A network without activations and maxima.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,15 +32,40 @@ pub struct Replaced {
     pub warnings: Vec<String>,
 }
 
+/// Polynomial networks of which none is better than another one in all respects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Front {
+    /// From the cheapest on.
+    pub networks: Vec<Replaced>,
+    /// The one that [`replace`] gives.
+    pub chosen: usize,
+}
+
 /// Replace every activation, maximum, softmax and normalisation by polynomials.
 ///
-/// The first 80 % of the samples are for fitting, the last 20 % for validation. Where nothing is pinned, all functions
-/// get the same family and degree: the cheapest with which the network agrees with the original one as the options ask.
+/// The first 80 % of the samples are for fitting, the last 20 % for validation. What is not pinned gets the cheapest
+/// replacements with which the network agrees with the original one as the options ask: one family and degree for all
+/// functions, and the next cheaper one for as many of them as the options allow, those first that matter least.
 ///
 /// # Errors
 /// When the options do not fit the network, nothing is known about a function's input, the samples do not fit the
 /// network or make it overflow, or every attempt diverges.
 pub fn replace(graph: &Graph, calibration: &Calibration, options: &Options) -> Result<Replaced, NonlinearError> {
+    let Front { mut networks, .. } = tried(graph, calibration, options, false)?;
+    Ok(networks.swap_remove(0))
+}
+
+/// All networks that [`replace`] comes across and that are not worse than another one both in levels and products and in
+/// how they agree with the original network.
+///
+/// # Errors
+/// As those of [`replace`].
+pub fn front(graph: &Graph, calibration: &Calibration, options: &Options) -> Result<Front, NonlinearError> {
+    tried(graph, calibration, options, true)
+}
+
+/// The front, or only the network that is chosen.
+fn tried(graph: &Graph, calibration: &Calibration, options: &Options, all: bool) -> Result<Front, NonlinearError> {
     check(graph, calibration, options)?;
     let chosen = spread(calibration.samples.len(), options.max_samples);
     let samples: Vec<&[Tensor]> = chosen.iter().map(|&i| calibration.samples[i].as_slice()).collect();
@@ -56,108 +78,41 @@ pub fn replace(graph: &Graph, calibration: &Calibration, options: &Options) -> R
     let inputs: Vec<&[Tensor]> = split.samples.iter().map(|s| &**s).collect();
     let context = Context::new(graph, inputs.len(), split.fitting, validation, options);
     let start = Builder::new(&context, &inputs)?.until_first_function()?;
-    let built = search(&start, graph, options, samples.is_empty())?;
-    let warnings = warnings(&built, options);
     let held_out = &inputs[context.fitting..context.fitting + validation];
-    let errors = if validation == 0 || built.replacements.is_empty() {
-        None
-    } else {
-        let error = |reason| NonlinearError::Interpret { layer: "(errors)".to_owned(), reason };
-        Some(predict_errors(graph, &built.graph, &built.values, held_out).map_err(error)?)
-    };
+    let mut found = search(&start, graph, options, held_out)?;
+    if !all {
+        found.networks = vec![found.networks.swap_remove(found.chosen)];
+        found.chosen = 0;
+    }
+    let finished = |built| finished(graph, built, held_out, options);
+    let networks = found.networks.into_iter().map(finished).collect::<Result<_, _>>()?;
+    Ok(Front { networks, chosen: found.chosen })
+}
+
+/// A finished attempt with what is to be said of it.
+fn finished(
+    original: &Graph,
+    built: Built,
+    held_out: &[&[Tensor]],
+    options: &Options,
+) -> Result<Replaced, NonlinearError> {
+    let warnings = warnings(&built, options);
+    let errors = predicted(original, &built, held_out)?;
     let Built { graph, replacements, corrections, agreement, values, .. } = built;
     Ok(Replaced { graph, replacements, corrections, agreement, values, errors, warnings })
 }
 
-/// The cheapest attempt that suffices, or the best of all.
-fn search(start: &Builder<'_>, graph: &Graph, options: &Options, blind: bool) -> Result<Built, NonlinearError> {
-    let mut best: Option<Built> = None;
-    let mut failure = None;
-    for choices in menu(graph, options) {
-        for choice in choices {
-            match attempt(start, choice, blind) {
-                Ok(built) if best.as_ref().is_none_or(|b| better(&built, b) == Ordering::Greater) => best = Some(built),
-                Ok(_) => {}
-                Err(error @ NonlinearError::Diverged { .. }) => failure = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        if best.as_ref().is_some_and(|b| suffices(b, options)) {
-            break;
-        }
+/// The errors of an attempt, where there are samples to tell them by.
+pub(crate) fn predicted(
+    original: &Graph,
+    built: &Built,
+    held_out: &[&[Tensor]],
+) -> Result<Option<PredictedErrors>, NonlinearError> {
+    if held_out.is_empty() || built.replacements.is_empty() {
+        return Ok(None);
     }
-    match (best, failure) {
-        (Some(built), _) => Ok(built),
-        (None, Some(error)) => Err(error),
-        (None, None) => start.clone().finish(Choice::KERNEL, ROBUSTNESS[0]),
-    }
-}
-
-/// Functions of whole rows.
-const ROW_FUNCTIONS: [&str; 3] = ["softmax", "layer_norm", "rms_norm"];
-
-/// Choices in groups of the same cost, cheapest first. Where everything is decided there is nothing to choose.
-fn menu(graph: &Graph, options: &Options) -> Vec<Vec<Choice>> {
-    let rows = |function: &str| options.max_row_error.is_some() && ROW_FUNCTIONS.contains(&function);
-    let decided = |name: &str| options.keep.contains(name) || options.pins.iter().any(|p| p.target == name);
-    if functions(graph).all(|(layer, function)| decided(layer) || decided(function) || rows(function)) {
-        return vec![vec![Choice::KERNEL]];
-    }
-    let group = |&degree: &usize| match degree {
-        2 => vec![Choice::KERNEL, Choice::least_squares(2)],
-        // A quartic is a square of a square: two levels as well.
-        3 => vec![Choice::least_squares(3), Choice::least_squares(4)],
-        _ => vec![Choice::least_squares(degree)],
-    };
-    let straight = |node: &Node| match node.op {
-        Op::Activation(function) => Family::Composite.suits(function),
-        ref op => matches!(op, Op::MaxPool(_)),
-    };
-    // Beyond the largest degree only compositions go on, for functions that are not smooth.
-    let signs: &[usize] = if graph.nodes.values().any(straight) { &[8, 11] } else { &[] };
-    let composite = |&degree: &usize| vec![Choice { family: Family::Composite, degree }];
-    DEGREES.iter().map(group).chain(signs.iter().map(composite)).collect()
-}
-
-/// The best attempt with a choice, from the boldest setting on. When one keeps all outputs in bounds and the next, more
-/// careful one is worse, even more careful ones would be worse still. Without data nothing could tell settings apart.
-fn attempt(start: &Builder<'_>, choice: Choice, blind: bool) -> Result<Built, NonlinearError> {
-    let settings = if blind { &ROBUSTNESS[..1] } else { &ROBUSTNESS[..] };
-    let mut best: Option<Built> = None;
-    let mut failure = None;
-    for &robustness in settings {
-        match start.clone().finish(choice, robustness) {
-            Ok(built) => match &best {
-                Some(b) if better(&built, b) != Ordering::Greater => {
-                    if !b.overshoots() {
-                        break;
-                    }
-                }
-                _ => best = Some(built),
-            },
-            Err(error @ NonlinearError::Diverged { .. }) => failure = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    match (best, failure) {
-        (Some(built), _) => Ok(built),
-        (None, Some(error)) => Err(error),
-        (None, None) => start.clone().finish(choice, ROBUSTNESS[0]),
-    }
-}
-
-fn suffices(built: &Built, options: &Options) -> bool {
-    match &built.agreement {
-        Some(agreement) => agreement.suffices(options),
-        None => built.worst_relative_error <= options.max_relative_error,
-    }
-}
-
-fn better(a: &Built, b: &Built) -> Ordering {
-    match (&a.agreement, &b.agreement) {
-        (Some(x), Some(y)) => b.overshoots().cmp(&a.overshoots()).then(x.compare(y)),
-        _ => b.worst_relative_error.total_cmp(&a.worst_relative_error),
-    }
+    let error = |reason| NonlinearError::Interpret { layer: "(errors)".to_owned(), reason };
+    predict_errors(original, &built.graph, &built.values, held_out).map(Some).map_err(error)
 }
 
 fn warnings(built: &Built, options: &Options) -> Vec<String> {
@@ -197,7 +152,7 @@ fn spread(count: usize, most: usize) -> Vec<usize> {
 }
 
 /// Layer and function name of everything that must be replaced.
-fn functions(graph: &Graph) -> impl Iterator<Item = (&str, &'static str)> {
+pub(crate) fn functions(graph: &Graph) -> impl Iterator<Item = (&str, &'static str)> {
     graph.nodes.values().filter_map(|node| match &node.op {
         Op::Activation(function) => Some((node.origin.layer(), function.name())),
         Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) => Some((node.origin.layer(), node.op.name())),

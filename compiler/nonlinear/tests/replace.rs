@@ -6,7 +6,7 @@ mod common;
 use common::Random;
 use hec_ir::Origin;
 use hec_ir::tensor::{ConvAttributes, Function, Graph, LinearStep, Op, Output, Shape, Tensor, ValueId, Window};
-use hec_nonlinear::{Calibration, Choice, NonlinearError, Options, Pin, Replaced, replace};
+use hec_nonlinear::{Calibration, Choice, NonlinearError, Options, Pin, Replaced, front, replace};
 use hec_poly::Basis;
 
 /// Samples for inputs of one shape.
@@ -175,6 +175,43 @@ fn a_regression_gets_the_degree_that_its_error_bound_needs() {
     let best = replace(&graph, &data, &strict).unwrap();
     assert!(best.warnings[0].contains("the best one has"), "{:?}", best.warnings);
     assert!(best.replacements[0].choice.degree >= 15);
+}
+
+/// tanh of small numbers, which is nearly a line, and then a ReLU.
+fn uneven() -> Graph {
+    let mut row = Row::new(&[1, 8]);
+    let factor = row.graph.constants.add("small", Tensor::scalar(0.2));
+    row.linear("scale", LinearStep::Scale { factor })
+        .function("tanh1", Function::Tanh)
+        .dense("dense1", 8, 12)
+        .function("relu1", Function::Relu)
+        .dense("dense2", 12, 3)
+        .done()
+}
+
+#[test]
+fn a_function_that_matters_less_gets_a_lower_degree() {
+    let (graph, data) = (uneven(), samples(&[1, 8], 100));
+    let options = Options { min_agreement: 1.0, ..Options::default() };
+    let replaced = replace(&graph, &data, &options).unwrap();
+    let degree = |layer: &str| replaced.replacements.iter().find(|r| r.layer == layer).unwrap().choice.degree;
+    assert!(degree("tanh1") < degree("relu1"), "{:?}", replaced.replacements);
+    assert_eq!(replaced.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn the_front_goes_from_cheap_to_precise() {
+    let (graph, data) = (uneven(), samples(&[1, 8], 100));
+    let options = Options { min_agreement: 1.0, ..Options::default() };
+    let found = front(&graph, &data, &options).unwrap();
+    assert!(found.networks.len() > 1);
+    assert_eq!(found.networks[found.chosen], replace(&graph, &data, &options).unwrap());
+    let levels = |r: &Replaced| r.replacements.iter().map(|r| r.depth.0).sum::<u32>();
+    let share = |r: &Replaced| r.agreement.unwrap().classes.unwrap();
+    for pair in found.networks.windows(2) {
+        assert!(levels(&pair[0]) <= levels(&pair[1]) && share(&pair[0]) <= share(&pair[1]));
+        assert!(is_polynomial(&pair[0].graph) && is_polynomial(&pair[1].graph));
+    }
 }
 
 #[test]

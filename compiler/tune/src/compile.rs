@@ -26,6 +26,7 @@ impl Program {
             values: EntityVec::new(),
             sizes: Sizes::default(),
             blend: 1.0,
+            guard: 0.0,
         };
         let uses = graph.users().values().map(Vec::len).collect();
         let mut compiler = Compiler { graph, program, uses };

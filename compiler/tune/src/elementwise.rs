@@ -87,7 +87,9 @@ pub fn function(f: Function, x: &[f32], out: &mut [f32]) {
 pub fn function_backward(f: Function, factor: f32, x: &[f32], d: &[f32], dx: &mut [f32]) {
     let slope = |x: f64| f64::from(factor) * (f.eval(x + STEP) - f.eval(x - STEP)) / (2.0 * STEP);
     match f {
-        Function::Relu => dx.iter_mut().zip(x).zip(d).for_each(|((dx, x), d)| *dx += if *x > 0.0 { factor * d } else { 0.0 }),
+        Function::Relu => {
+            dx.iter_mut().zip(x).zip(d).for_each(|((dx, x), d)| *dx += if *x > 0.0 { factor * d } else { 0.0 })
+        }
         _ => dx.iter_mut().zip(x).zip(d).for_each(|((dx, x), d)| *dx += (slope(f64::from(*x)) * f64::from(*d)) as f32),
     }
 }
@@ -104,20 +106,29 @@ pub fn blend(f: Function, share: f32, [x, y]: [&[f32]; 2], out: &mut [f32]) {
     }
 }
 
-/// out = x within its range; the ranges repeat.
-pub fn guard(ranges: &[[f32; 2]], x: &[f32], out: &mut [f32]) {
+/// A range that is wider on both sides by a share of its width.
+fn wider([lo, hi]: &[f32; 2], share: f32) -> [f32; 2] {
+    [lo - share * (hi - lo), hi + share * (hi - lo)]
+}
+
+/// out = x within its range, made wider by a share of its width; the ranges repeat.
+pub fn guard(ranges: &[[f32; 2]], share: f32, x: &[f32], out: &mut [f32]) {
     for (x, out) in x.chunks_exact(ranges.len()).zip(out.chunks_exact_mut(ranges.len())) {
-        out.iter_mut().zip(x).zip(ranges).for_each(|((out, x), [lo, hi])| *out = x.max(*lo).min(*hi));
+        for ((out, x), range) in out.iter_mut().zip(x).zip(ranges) {
+            let [lo, hi] = wider(range, share);
+            *out = x.max(lo).min(hi);
+        }
     }
 }
 
 /// The gradient within the ranges; beyond them there is none.
-pub fn guard_backward(ranges: &[[f32; 2]], x: &[f32], d: &[f32], dx: &mut [f32]) {
+pub fn guard_backward(ranges: &[[f32; 2]], share: f32, x: &[f32], d: &[f32], dx: &mut [f32]) {
     for ((x, d), dx) in
         x.chunks_exact(ranges.len()).zip(d.chunks_exact(ranges.len())).zip(dx.chunks_exact_mut(ranges.len()))
     {
-        for (((dx, d), x), [lo, hi]) in dx.iter_mut().zip(d).zip(x).zip(ranges) {
-            *dx += if x >= lo && x <= hi { *d } else { 0.0 };
+        for (((dx, d), x), range) in dx.iter_mut().zip(d).zip(x).zip(ranges) {
+            let [lo, hi] = wider(range, share);
+            *dx += if *x >= lo && *x <= hi { *d } else { 0.0 };
         }
     }
 }
@@ -130,8 +141,11 @@ mod tests {
     fn what_is_cut_off_has_no_gradient() {
         let (ranges, x) = ([[-1.0, 1.0], [0.0, 2.0]], [0.5, -0.5, 3.0, 1.5]);
         let (mut out, mut dx) = ([0.0; 4], [1.0; 4]);
-        guard(&ranges, &x, &mut out);
-        guard_backward(&ranges, &x, &[1.0, 2.0, 3.0, 4.0], &mut dx);
+        guard(&ranges, 0.0, &x, &mut out);
+        guard_backward(&ranges, 0.0, &x, &[1.0, 2.0, 3.0, 4.0], &mut dx);
         assert_eq!((out, dx), ([0.5, 0.0, 1.0, 1.5], [2.0, 1.0, 1.0, 5.0]));
+        guard(&ranges, 0.5, &x, &mut out);
+        guard_backward(&ranges, 0.5, &x, &[1.0; 4], &mut dx);
+        assert_eq!((out, dx), ([0.5, -0.5, 2.0, 1.5], [3.0, 2.0, 1.0, 6.0]));
     }
 }

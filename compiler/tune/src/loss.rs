@@ -139,10 +139,9 @@ impl Hint {
         Some(Hint { student, teacher, scale, ranges: broadcast.index.iter().map(range).collect(), elements })
     }
 
-    /// The range of each position of a period, wider on both sides by `share` of its width.
-    pub fn guard(&self, share: f32) -> (SlotId, Vec<[f32; 2]>) {
-        let wider = |&[lo, hi, _]: &[f32; 3]| [lo - share * (hi - lo), hi + share * (hi - lo)];
-        (self.student, self.ranges.iter().map(wider).collect())
+    /// The range of each position of a period.
+    pub fn guard(&self) -> (SlotId, Vec<[f32; 2]>) {
+        (self.student, self.ranges.iter().map(|&[lo, hi, _]| [lo, hi]).collect())
     }
 
     /// ln(1 + e) for e the mean of squared differences, weighted, and for e the mean of squared distances from the ranges,

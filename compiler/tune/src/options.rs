@@ -28,9 +28,9 @@ impl Default for Options {
             seed: 1,
             epochs: 40,
             batch: 128,
-            rate: 0.003,
+            rate: 0.002,
             blend: 0.4,
-            shares: Shares { temperature: 4.0, outputs: 0.1, hints: 1.0, range: 500.0 },
+            shares: Shares { temperature: 4.0, outputs: 0.1, hints: 1.0, range: 1500.0 },
             augment: Augment::Auto,
         }
     }

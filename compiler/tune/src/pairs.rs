@@ -26,7 +26,7 @@ pub fn pairs(original: &Graph, polynomial: &Graph) -> Vec<Pair> {
         let alone = original.nodes.values().filter(|n| same(&n.origin, &node.origin)).count() == 1;
         let mut stand_ins = polynomial.nodes.iter().filter(|(_, n)| same(&n.origin, &node.origin));
         let (id, first) = stand_ins.next()?;
-        let output = stand_ins.last().map_or(id, |(id, _)| id);
+        let output = stand_ins.next_back().map_or(id, |(id, _)| id);
         let (original_input, input) = (*node.args.first()?, *first.args.first()?);
         let function = match node.op {
             Op::Activation(function) if node.shape == *polynomial.shape(output) => Some(function),

@@ -44,7 +44,7 @@ pub enum Kernel {
     Power(u32),
     /// A function of each element.
     Function(Function),
-    /// Numbers beyond a range, which repeats, become its ends.
+    /// Numbers beyond a range, which repeats, become the ends of what the program allows.
     Guard(Vec<[f32; 2]>),
     /// From a function of the first argument to the second argument, as far as the program has come.
     Blend(Function),
@@ -93,6 +93,8 @@ pub struct Program {
     pub sizes: crate::parameters::Sizes,
     /// The share of the second argument in every blend, from 0 to 1.
     pub blend: f32,
+    /// By which share of its width numbers may leave a guarded range on each side.
+    pub guard: f32,
 }
 
 /// The buffers of one run.
@@ -187,7 +189,7 @@ impl Program {
                 Kernel::Multiply => elementwise::multiply(arg(0), arg(1), out),
                 Kernel::Power(k) => elementwise::power(*k, arg(0), out),
                 Kernel::Function(f) => elementwise::function(*f, arg(0), out),
-                Kernel::Guard(ranges) => elementwise::guard(ranges, arg(0), out),
+                Kernel::Guard(ranges) => elementwise::guard(ranges, self.guard, arg(0), out),
                 Kernel::Blend(f) => elementwise::blend(*f, self.blend, [arg(0), arg(1)], out),
             }
             workspace.values[step.out] = buffer;
@@ -242,7 +244,7 @@ impl Program {
                     Kernel::Multiply => elementwise::multiply_backward(x(1 - position), d, dx),
                     Kernel::Power(k) => elementwise::power_backward(*k, x(0), d, dx),
                     Kernel::Function(f) => elementwise::function_backward(*f, 1.0, x(0), d, dx),
-                    Kernel::Guard(ranges) => elementwise::guard_backward(ranges, x(0), d, dx),
+                    Kernel::Guard(ranges) => elementwise::guard_backward(ranges, self.guard, x(0), d, dx),
                     Kernel::Blend(f) if position == 0 => {
                         elementwise::function_backward(*f, 1.0 - self.blend, x(0), d, dx);
                     }

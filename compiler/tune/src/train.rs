@@ -31,9 +31,10 @@ const MEASURED: usize = 32;
 /// How many samples tell the ranges of values, at most.
 const RANGED: usize = 500;
 /// Ranges are as wide as those of the original network, and this share of their width more on both sides.
-const PADDING: f32 = 0.1;
-/// In training, what leaves a range by more than this share of its width is cut off.
-const GUARD: f32 = 0.1;
+const PADDING: f32 = 0.05;
+/// In training, what leaves a range by more than this share of its width is cut off: at first, so that the functions can
+/// give way to polynomials without any sample going astray, and at the end, when the network stands almost alone.
+const GUARD: [f32; 2] = [0.1, 1.0];
 
 /// An input of the network: one list of elements for each, as they lie in buffers.
 type Sample = Vec<Vec<f32>>;
@@ -54,7 +55,6 @@ impl Network {
     fn run(&self, sample: &Sample, workspace: &mut Workspace) {
         self.program.forward(&self.parameters, sample.iter().map(Vec::as_slice), workspace);
     }
-
 }
 
 /// Some values of a program on every sample.
@@ -131,9 +131,10 @@ impl Trainer {
         let outputs = outputs(original, polynomial, (&teacher, &student), measured);
         let pairs = pairs(original, polynomial);
         let hints = hints(original, &pairs, (&teacher, &student), &training);
-        let guards: Vec<_> = hints.iter().map(|h| h.guard(GUARD)).collect();
+        let guards: Vec<_> = hints.iter().map(Hint::guard).collect();
         let mut guarded = student.program.guarded(&guards, &blends(&pairs, &student.program));
         guarded.blend = blend(0, options.blend * options.epochs as f64);
+        guarded.guard = GUARD[0];
         statistics::condition(&guarded, &mut student.program, &mut student.parameters, measured());
         let units = statistics::units(&guarded, &student.parameters, measured());
         let slots: Vec<SlotId> = outputs.iter().map(|o| o.teacher).collect();
@@ -213,6 +214,7 @@ impl Trainer {
     pub fn step(&mut self) -> Result<f64, TuneError> {
         let step = self.adam.steps;
         self.guarded.blend = self.blend();
+        self.guarded.guard = self.guard();
         let chosen = self.chosen(step);
         let share = 1.0 / chosen.len() as f32;
         let length = chosen.len().div_ceil(PIECES);
@@ -271,6 +273,14 @@ impl Trainer {
     /// The share of the polynomials in the network that the next step trains; the functions themselves have the rest.
     pub fn blend(&self) -> f32 {
         blend(self.adam.steps, self.options.blend * self.steps() as f64)
+    }
+
+    /// How far numbers may leave their ranges in the next step: further and further once the functions are gone.
+    fn guard(&self) -> f32 {
+        let [first, last] = GUARD;
+        let (from, steps) = (self.options.blend, self.steps().max(1) as f64);
+        let gone = ((self.adam.steps as f64 / steps - from) / (1.0 - from).max(1e-9)).clamp(0.0, 1.0);
+        first + (last - first) * gone as f32
     }
 
     /// Measure the network on the validation samples and keep it if it is the best one without the functions themselves;
@@ -394,12 +404,7 @@ fn blends(pairs: &[Pair], program: &Program) -> Vec<(SlotId, SlotId, Function)> 
     pairs.iter().filter_map(slots).collect()
 }
 
-fn hints(
-    original: &Graph,
-    pairs: &[Pair],
-    (teacher, student): (&Network, &Network),
-    training: &[Sample],
-) -> Vec<Hint> {
+fn hints(original: &Graph, pairs: &[Pair], (teacher, student): (&Network, &Network), training: &[Sample]) -> Vec<Hint> {
     let slots = |p: &Pair| (teacher.program.values[p.original], student.program.values[p.input]);
     let pairs: Vec<_> = pairs
         .iter()

@@ -61,6 +61,18 @@ fn train(trainer: &mut Trainer, until: usize) {
 }
 
 #[test]
+fn training_starts_as_the_original_network_and_ends_without_its_functions() {
+    let mut trainer = trainer(1);
+    let (score, _) = trainer.validate();
+    assert!(trainer.blend() == 0.0 && score.divergence < 1e-9, "{score:?}");
+    // What still has the functions themselves is no result.
+    assert!(trainer.best().divergence > 1e-3, "{:?}", trainer.best());
+    let steps = trainer.steps();
+    train(&mut trainer, steps / 2);
+    assert!(trainer.blend() == 1.0);
+}
+
+#[test]
 fn a_polynomial_network_learns_what_the_original_one_gives() {
     let mut trainer = trainer(1);
     let (start, steps) = (trainer.best(), trainer.steps());
