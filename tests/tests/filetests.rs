@@ -46,6 +46,11 @@ fn run_stage(stage: &str, program: AnyLevel) -> (AnyLevel, Depth, Depth) {
             let optimized = hec_optimize::optimize(&graph, &Default::default()).expect("optimizes");
             (AnyLevel::Tensor(optimized.graph), optimized.depth_before, optimized.depth_after)
         }
+        ("slots", AnyLevel::Circuit(circuit)) => {
+            let rewritten = hec_optimize::rewrite_slots(&circuit).expect("rewrites").circuit;
+            let (before, after) = (hec_plan::depth(&circuit), hec_plan::depth(&rewritten));
+            (AnyLevel::Circuit(rewritten), before, after)
+        }
         ("pack", AnyLevel::Tensor(graph)) => {
             let options = PackOptions { costs: COSTS, ..PackOptions::new(SLOTS) };
             let circuit = hec_pack::pack(&graph, &options).expect("packs");

@@ -88,6 +88,7 @@ stage!(hec_nonlinear::NonlinearError, "HEC-N001");
 stage!(hec_nonlinear::PinError, "HEC-C002");
 stage!(hec_tune::TuneError, "HEC-U001");
 stage!(hec_optimize::OptimizeError, "HEC-O001");
+stage!(hec_ir::circuit::CircuitError, "HEC-O003");
 stage!(hec_pack::PackError, "HEC-P001");
 stage!(hec_plan::PlanError, "HEC-L001");
 stage!(hec_schedule::ScheduleError, "HEC-S001");

@@ -1,16 +1,18 @@
 //! Prints which share of 200 test images a ResNet-20 classifies as labelled when all its ReLUs are polynomials of one
 //! degree, with and without re-fitted linear layers.
 //!
-//! `cargo bench -p hec-nonlinear --bench resnet20 -- [--images 500] [--development 500] [--without] [DEGREE..]`. The
-//! network and its images are looked for in the folder `HEC_SHARED`, or else in `shared` next to the workspace. Choices are
+//! `cargo bench -p hec-nonlinear --bench resnet20 -- [--images 500] [--development 500] [--without] [--agreement SHARE]
+//! [DEGREE..]`. With a share, nothing is pinned: it prints the networks that the search finds, the one that it takes marked
+//! by a star. The network and its images are looked for in the folder `HEC_SHARED`, or else in `shared` next to the workspace. Choices are
 //! made on development images, training images that are not used for calibration; the test images only measure. A largest
 //! logit is relative to that of the original network; the peak memory is that of the process so far.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on stops")]
 
 use hec_import::ImportOptions;
 use hec_ir::tensor::{Graph, Shape, Tensor};
-use hec_nonlinear::{Calibration, Options, Pin, replace};
+use hec_nonlinear::{Calibration, Options, Pin, Replaced, front, replace};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -74,6 +76,25 @@ impl Network {
         println!("  {seconds:>5.0} s  {:>5} MiB", peak_memory());
     }
 
+    /// The networks that the search finds.
+    fn search(&self, min_agreement: f64) {
+        let max_samples = self.calibration.samples.len();
+        let options = Options { min_agreement, max_samples, ..Options::default() };
+        let start = Instant::now();
+        let found = front(&self.graph, &self.calibration, &options).unwrap();
+        for (i, replaced) in found.networks.iter().enumerate() {
+            let star = if i == found.chosen { "*" } else { " " };
+            let kept = replaced.agreement.and_then(|a| a.classes).unwrap_or(0.0);
+            print!("{star} {:>3} levels  {:>5.1}%", levels(replaced), 100.0 * kept);
+            for labelled in [&self.development, &self.test] {
+                let [right, same, largest] = self.measure(&replaced.graph, labelled);
+                print!("  {right:>5.1}%  {same:>9.1}%  {largest:>13.2e}");
+            }
+            println!("  {}", degrees(replaced));
+        }
+        println!("{:.0} s, {} MiB", start.elapsed().as_secs_f64(), peak_memory());
+    }
+
     /// Shares of images that are classified as labelled and as by the original network, and the largest logit.
     fn measure(&self, replaced: &Graph, labelled: &Labelled) -> [f64; 3] {
         let logits = |graph: &Graph, image: &Vec<Tensor>| graph.run(image).unwrap().remove(0).data;
@@ -86,6 +107,19 @@ impl Network {
         let share = |n: usize| 100.0 * n as f64 / pairs.len() as f64;
         [share(right), share(same), largest(0) / largest(1)]
     }
+}
+
+/// Levels of all replacements.
+fn levels(replaced: &Replaced) -> u32 {
+    replaced.replacements.iter().map(|r| r.depth.0).sum()
+}
+
+/// How many layers have each degree.
+fn degrees(replaced: &Replaced) -> String {
+    let mut counts = BTreeMap::new();
+    replaced.replacements.iter().for_each(|r| *counts.entry(r.choice.degree).or_insert(0) += 1);
+    let each: Vec<String> = counts.iter().map(|(degree, count)| format!("{count} of degree {degree}")).collect();
+    each.join(", ")
 }
 
 /// In MiB, where the system tells.
@@ -114,6 +148,7 @@ fn class(logits: &[f64]) -> usize {
 
 fn main() {
     let (mut count, mut development, mut without, mut degrees) = (500, 500, false, Vec::new());
+    let mut agreement = None;
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|n| n.parse().ok()).expect("a number of images");
@@ -121,13 +156,19 @@ fn main() {
             "--images" => count = number(),
             "--development" => development = number(),
             "--without" => without = true,
+            "--agreement" => agreement = arguments.next().and_then(|n| n.parse::<f64>().ok()),
             _ => degrees.push(argument),
         }
     }
-    if degrees.is_empty() {
+    if degrees.is_empty() && agreement.is_none() {
         degrees = ["2", "4", "7"].map(str::to_owned).to_vec();
     }
     let Some(network) = Network::load(count, development) else { return };
+    if let Some(share) = agreement {
+        println!("                        development images                   test images");
+        println!("  levels  validation   right  same class  largest logit   right  same class  largest logit");
+        return network.search(share);
+    }
     println!("                development images                   test images");
     println!("degree  re-fit   right  same class  largest logit   right  same class  largest logit     time     peak");
     for degree in &degrees {

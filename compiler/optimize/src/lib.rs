@@ -16,7 +16,10 @@ mod cost;
 mod extract;
 mod language;
 mod rules;
+mod slots;
 mod tables;
+
+pub use slots::{RewrittenSlots, rewrite_slots};
 
 use egg::{Runner, SimpleScheduler};
 use hec_ir::Depth;

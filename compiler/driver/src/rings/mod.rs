@@ -129,7 +129,8 @@ pub fn choose(graph: &Graph, samples: &[Vec<Tensor>], options: &RingOptions) -> 
     let inputs = Inputs::new(|| input_shapes(graph), samples, run)?;
     let pack = |log_n: LogN, slots: Slots| {
         let ring = hec_pack::assumed_ring(log_n.slots());
-        Ok(hec_pack::pack(graph, &PackOptions { slots, costs: options.costs.clone(), ring })?)
+        let packed = hec_pack::pack(graph, &PackOptions { slots, costs: options.costs.clone(), ring })?;
+        Ok(hec_optimize::rewrite_slots(&packed)?.circuit)
     };
     let largest = graph.nodes.keys().map(|id| graph.shape(id).elements()).max().unwrap_or(1);
     let least = Slots(largest.next_power_of_two().max(LEAST_SLOTS.0));
@@ -144,7 +145,8 @@ pub fn from_circuit(circuit: &Circuit, samples: &[Vec<Tensor>], options: &RingOp
     let run = |x: &[Tensor]| simulate_circuit(circuit, x).map_err(inputs::unfit);
     let inputs = Inputs::new(|| circuit.inputs.iter().map(|i| &i.layout.shape), samples, run)?;
     let log_n = LogN(circuit.slots.0.ilog2() + 1);
-    Choice::new(options, &inputs, &|_, _| Ok(circuit.clone()), circuit.slots).make(Some(log_n))
+    let rewritten = hec_optimize::rewrite_slots(circuit)?.circuit;
+    Choice::new(options, &inputs, &|_, _| Ok(rewritten.clone()), circuit.slots).make(Some(log_n))
 }
 
 /// Schedule a leveled circuit given as text.
