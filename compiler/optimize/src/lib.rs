@@ -5,7 +5,7 @@
 //! multiplicative depth and, among those, of least cost.
 //! Core concepts: everything linear is a chain of steps, so that "a linear map of a linear map is a linear map" is one
 //! rule and weights are never multiplied out here; constants are small and interned by value.
-//! Start at [`optimize`].
+//! Start at [`optimize`]; at [`rewrite_slots`] for slot circuits, which have equations of their own.
 //! Invariants: the result computes the same function; budgets are counts, never time, so the result is the same on
 //! every machine.
 //! Non-goals: fitting polynomials (hec-nonlinear), layouts (hec-pack).
