@@ -98,6 +98,9 @@ pub struct How {
     /// make good what the polynomials change
     #[arg(long)]
     pub no_correct: bool,
+    /// Leave the network as it is, instead of rewriting it to fewer levels
+    #[arg(long)]
+    pub no_rewrite: bool,
     /// At most so many calibration inputs are used, evenly spaced
     #[arg(long, value_name = "N", default_value_t = MAX_SAMPLES)]
     pub max_samples: usize,
@@ -140,6 +143,7 @@ impl Default for How {
             activation: Vec::new(),
             range: Vec::new(),
             no_correct: false,
+            no_rewrite: false,
             max_samples: MAX_SAMPLES,
             min_agreement: MIN_AGREEMENT,
             max_error: MAX_ERROR,

@@ -62,11 +62,11 @@ pub fn compile(imported: &Graph, how: &How, progress: &mut Progress) -> Result<C
     let replaced = nonlinear(&body, &samples, how)?;
 
     progress.stage("optimize: equality saturation");
-    let optimized = hec_optimize::optimize(&replaced.graph, &hec_optimize::Options::default())?;
+    let optimized = rewrite(&replaced.graph, how)?;
 
     progress.stage("pack, plan, schedule: choosing a ring");
     let options = ring_options(how)?;
-    let back = rings::choose(&optimized.graph, &samples, &options)?;
+    let (optimized, back) = cheapest(optimized, &samples, &options)?;
 
     progress.stage("report");
     let mut report = Report::new(&client, &replaced, &optimized, &back, &options, how)?;
@@ -117,6 +117,43 @@ pub fn nonlinear_options(how: &How) -> Result<hec_nonlinear::Options, Failure> {
     let (min_agreement, correct, max_samples) = (how.min_agreement, !how.no_correct, how.max_samples);
     let default = hec_nonlinear::Options::default();
     Ok(hec_nonlinear::Options { pins, ranges, min_agreement, correct, max_samples, ..default })
+}
+
+/// Rewrite a polynomial network, unless that is turned off.
+///
+/// # Errors
+/// When it is not well-formed.
+pub fn rewrite(graph: &Graph, how: &How) -> Result<Optimized, Failure> {
+    let default = hec_optimize::Options::default();
+    let iteration_limit = if how.no_rewrite { 0 } else { default.iteration_limit };
+    Ok(hec_optimize::optimize(graph, &hec_optimize::Options { iteration_limit, ..default })?)
+}
+
+/// Of the rewritten networks the one whose program is predicted to be the fastest; the shallowest one's failure if there is
+/// no program of any.
+fn cheapest(
+    optimized: Optimized,
+    samples: &[Vec<Tensor>],
+    options: &RingOptions,
+) -> Result<(Optimized, rings::Scheduled), Failure> {
+    let mut best = rings::choose(&optimized.graph, samples, options);
+    let mut taken = None;
+    for (i, other) in optimized.others.iter().enumerate() {
+        let next = rings::choose(&other.graph, samples, options);
+        let is_better = match (&best, &next) {
+            (Ok(best), Ok(next)) => next.seconds() < best.seconds(),
+            (Err(_), Ok(_)) => true,
+            _ => false,
+        };
+        if is_better {
+            (best, taken) = (next, Some(i));
+        }
+    }
+    let optimized = match taken {
+        Some(i) => optimized.taking(i),
+        None => optimized,
+    };
+    Ok((optimized, best?))
 }
 
 /// What the choice of the ring follows.

@@ -1,9 +1,9 @@
 //! Tensor graph to e-graph and back.
 
-use crate::OptimizeError;
 use crate::extract::Chosen;
 use crate::language::{EGraph, Lang, Network};
 use crate::tables::{AddendId, Exponent, InputId, OpaqueId, Step, Tables};
+use crate::{Alternative, OptimizeError};
 use egg::{Id, Language};
 use hec_ir::Origin;
 use hec_ir::entity::EntityVec;
@@ -11,29 +11,60 @@ use hec_ir::tensor::{ConstId, Graph, LinearStep, Node, Op, Output, ValueId};
 use petgraph::algo::toposort;
 use petgraph::graphmap::DiGraphMap;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The e-graph of a network and the classes of its outputs, in order.
-pub(crate) fn to_egraph(graph: &Graph) -> (EGraph, Vec<Id>) {
+pub(crate) fn to_egraph(graph: &Graph, alternatives: &[Alternative]) -> Result<(EGraph, Vec<Id>), OptimizeError> {
     let tables = Tables::new(graph.constants.clone());
     let mut egraph = EGraph::new(Network { tables, ..Network::default() });
     let mut classes: EntityVec<ValueId, Id> = EntityVec::new();
     for (value, node) in graph.nodes.iter() {
         egraph.analysis.shape = Some(node.shape.clone());
-        egraph.analysis.origin = node.origin.clone();
+        egraph.analysis.origin = Arc::new(node.origin.clone());
         let args: Vec<Id> = node.args.iter().map(|&a| classes[a]).collect();
-        let class = add_node(&mut egraph, value, node, &args);
+        let mut class = add_node(&mut egraph, value, node, &args);
+        // A value that is an approximation itself: what uses it sees a class apart from the exact one.
+        for own in alternatives.iter().filter(|a| a.value == value && a.instead == value) {
+            class = instead(&mut egraph, own, class);
+        }
         classes.push(class);
+    }
+    for other in alternatives.iter().filter(|a| a.value != a.instead) {
+        let (value, class) = (classes.get(other.value).copied(), classes.get(other.instead).copied());
+        let (Some(value), Some(class)) = (value, class) else {
+            return Err(unusable(other, "there is no such value"));
+        };
+        if graph.shape(other.value) != graph.shape(other.instead) {
+            return Err(unusable(other, "their shapes differ"));
+        }
+        let replaced = instead(&mut egraph, other, class);
+        egraph.union(value, replaced);
+    }
+    if let Some(bad) = alternatives.iter().find(|a| (a.error * a.sensitivity).is_nan() || a.error * a.sensitivity < 0.0)
+    {
+        return Err(unusable(bad, "its error is not a number of at least 0"));
     }
     egraph.rebuild();
     let roots = graph.outputs.iter().map(|o| egraph.find(classes[o.value])).collect();
-    (egraph, roots)
+    Ok((egraph, roots))
+}
+
+fn instead(egraph: &mut EGraph, alternative: &Alternative, class: Id) -> Id {
+    let deviation = egraph.analysis.tables.add_deviation(alternative.error * alternative.sensitivity);
+    let deviation = egraph.add(Lang::Deviation(deviation));
+    egraph.add(Lang::Instead([deviation, class]))
+}
+
+fn unusable(alternative: &Alternative, reason: &'static str) -> OptimizeError {
+    OptimizeError::Alternative { value: alternative.value, instead: alternative.instead, reason }
 }
 
 fn add_node(egraph: &mut EGraph, value: ValueId, node: &Node, args: &[Id]) -> Id {
     let tables = &mut egraph.analysis.tables;
     let lang = match (&node.op, args) {
         (Op::Linear(steps), &[x]) => {
-            let steps = steps.iter().map(|s| Step { step: s.clone(), origin: node.origin.clone() }).collect();
+            let origin = Arc::new(node.origin.clone());
+            let steps = steps.iter().map(|s| Step { step: s.clone(), origin: Arc::clone(&origin) }).collect();
             let chain = tables.add_chain(steps);
             Lang::Linear([egraph.add(Lang::Chain(chain)), x])
         }
@@ -89,8 +120,8 @@ fn topological(egraph: &EGraph, chosen: &Chosen) -> Result<Vec<Id>, OptimizeErro
     let mut dag: DiGraphMap<usize, ()> = DiGraphMap::new();
     for (&class, node) in chosen {
         dag.add_node(class.into());
-        for &child in node.children() {
-            dag.add_edge(egraph.find(child).into(), class.into(), ());
+        for child in node.children().iter().map(|&c| egraph.find(c)).filter(|c| chosen.contains_key(c)) {
+            dag.add_edge(child.into(), class.into(), ());
         }
     }
     let order = toposort(&dag, None).map_err(|_| OptimizeError::Rewritten("it has a cycle".to_owned()))?;
@@ -107,38 +138,43 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn node(&mut self, class: Id, node: &Lang) -> Result<(), OptimizeError> {
         let tables = &self.egraph.analysis.tables;
-        let origin = &self.egraph[class].data.origin;
+        let origin = Origin::clone(&self.egraph[class].data.origin);
         let (op, origin) = match node {
             Lang::Linear([chain, _]) => match self.leaf(*chain) {
                 Some(Lang::Chain(id)) => self.chain(tables.chain(*id)),
                 _ => return Err(malformed(node)),
             },
             Lang::AddConstant([c, _]) => match self.leaf(*c) {
-                Some(Lang::Addend(id)) => (Op::AddConstant(self.constant(ConstId(id.0))), origin.clone()),
+                Some(Lang::Addend(id)) => (Op::AddConstant(self.constant(ConstId(id.0))), origin),
                 _ => return Err(malformed(node)),
             },
             Lang::Polynomial([p, _]) => match self.leaf(*p) {
                 Some(Lang::Coefficients(id)) => {
                     let (basis, coefficients) = tables.polynomial(*id);
                     let coefficients = self.constant(coefficients);
-                    (Op::Polynomial { basis, coefficients }, origin.clone())
+                    (Op::Polynomial { basis, coefficients }, origin)
                 }
                 _ => return Err(malformed(node)),
             },
             Lang::Power([k, _]) => match self.leaf(*k) {
-                Some(Lang::Exponent(k)) => (Op::Power(k.0), origin.clone()),
+                Some(Lang::Exponent(k)) => (Op::Power(k.0), origin),
                 _ => return Err(malformed(node)),
             },
             Lang::Opaque([op, _]) => match self.leaf(*op) {
-                Some(Lang::OpaqueOp(id)) => (tables.opaque[id.0 as usize].clone(), origin.clone()),
+                Some(Lang::OpaqueOp(id)) => (tables.opaque[id.0 as usize].clone(), origin),
                 _ => return Err(malformed(node)),
             },
-            Lang::Negate(_) => (Op::Negate, origin.clone()),
-            Lang::Square(_) => (Op::Square, origin.clone()),
-            Lang::Add(_) => (Op::Add, origin.clone()),
-            Lang::Sub(_) => (Op::Sub, origin.clone()),
-            Lang::Mul(_) => (Op::Mul, origin.clone()),
-            Lang::BatchMatMul(_) => (Op::BatchMatMul, origin.clone()),
+            Lang::Negate(_) => (Op::Negate, origin),
+            Lang::Square(_) => (Op::Square, origin),
+            Lang::Add(_) => (Op::Add, origin),
+            Lang::Sub(_) => (Op::Sub, origin),
+            Lang::Mul(_) => (Op::Mul, origin),
+            Lang::BatchMatMul(_) => (Op::BatchMatMul, origin),
+            Lang::Instead([_, x]) => {
+                let value = self.values.get(&self.egraph.find(*x)).copied().ok_or_else(|| malformed(node))?;
+                self.values.insert(class, value);
+                return Ok(());
+            }
             // Leaves that are not values are read by their users.
             _ => return Ok(()),
         };
@@ -160,7 +196,7 @@ impl Builder<'_> {
         // The layer with the most arithmetic names the chain; the rest was folded into it.
         let naming = steps.iter().rposition(|s| matches!(s.step, LinearStep::Conv { .. } | LinearStep::MatMul { .. }));
         if let Some(main) = naming {
-            origin = steps[main].origin.clone();
+            origin = Origin::clone(&steps[main].origin);
         }
         let note = naming.map(|_| origin.note.clone());
         for step in steps.iter().rev() {

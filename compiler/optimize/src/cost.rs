@@ -1,44 +1,63 @@
 //! What a graph costs: levels first, then work.
 //!
-//! Units of work: one product of two ciphertexts is 10, a square 9. A linear map is 10 and one more for every 10,000 weights of its
-//! matrix (an upper bound, from the fan-in of its steps); sums are 1. The real costs follow from layouts, later; these
-//! only have to order equal networks.
+//! Units of work: one product of two ciphertexts is 100,000, a square 90,000, a sum 10,000. A linear map is 100,000 and one
+//! more for every weight of its matrix (an upper bound, from the fan-in of its steps). The real costs follow from layouts,
+//! later; these only have to order equal networks.
 
-use crate::language::Lang;
-use crate::tables::{Step, Tables};
+use crate::extract::Cost;
+use crate::language::{EGraph, Lang};
+use crate::tables::Step;
 use hec_ir::Depth;
 use hec_ir::entity::Entity;
 use hec_ir::tensor::{Constants, Graph, LinearStep, Op, Shape};
 
-/// Levels and work of one node.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct NodeCost {
-    pub(crate) depth: u32,
-    pub(crate) work: f64,
+const fn cost(depth: u32, work: u64) -> Cost {
+    Cost { depth, work, error: 0.0 }
 }
 
-const PRODUCT: NodeCost = NodeCost { depth: 1, work: 10.0 };
-const SQUARE: NodeCost = NodeCost { depth: 1, work: 9.0 };
-const SUM: NodeCost = NodeCost { depth: 0, work: 1.0 };
+const PRODUCT: u64 = 100_000;
+const SQUARE: u64 = 90_000;
+const SUM: u64 = 10_000;
+const LINEAR: u64 = 100_000;
 
-/// Cost of an e-node whose argument has shape `input`; leaves cost nothing.
-pub(crate) fn node_cost(tables: &Tables, node: &Lang, leaf: Option<&Lang>, input: Option<&Shape>) -> NodeCost {
-    match (node, leaf) {
-        (Lang::Linear(_), Some(Lang::Chain(chain))) => {
+/// Cost of an e-node; leaves cost nothing, but for the error of what is taken instead of a value.
+pub(crate) fn node_cost(egraph: &EGraph, node: &Lang) -> Cost {
+    let tables = &egraph.analysis.tables;
+    let leaf = |id: &egg::Id| egraph[*id].data.leaf.as_ref();
+    match node {
+        Lang::Linear([chain, x]) => {
+            let Some(Lang::Chain(chain)) = leaf(chain) else { return cost(1, LINEAR) };
             let steps: Vec<&LinearStep> = tables.chain(*chain).iter().map(|s: &Step| &s.step).collect();
-            linear_cost(&steps, input, &tables.constants)
+            linear_cost(&steps, egraph[*x].data.shape.as_ref(), &tables.constants)
         }
-        (Lang::AddConstant(_) | Lang::Add(_) | Lang::Sub(_) | Lang::Negate(_), _) => SUM,
-        (Lang::Mul(_) | Lang::BatchMatMul(_), _) => PRODUCT,
-        (Lang::Square(_), _) => SQUARE,
-        (Lang::Power(_), Some(Lang::Exponent(k))) => power_cost(k.0),
-        (Lang::Polynomial(_), Some(Lang::Coefficients(p))) => {
-            let (_, coefficients) = tables.polynomial(*p);
-            polynomial_cost(degree(&tables.constants.tensor(coefficients).shape))
+        Lang::AddConstant(_) | Lang::Add(_) | Lang::Sub(_) | Lang::Negate(_) => cost(0, SUM),
+        Lang::Mul(_) => cost(1, PRODUCT),
+        Lang::BatchMatMul([x, y]) => {
+            cost(1, matrix_product_work(egraph[*x].data.shape.as_ref(), egraph[*y].data.shape.as_ref()))
         }
+        Lang::Square(_) => cost(1, SQUARE),
+        Lang::Power([exponent, _]) => match leaf(exponent) {
+            Some(Lang::Exponent(k)) => power_cost(k.0),
+            _ => Cost::default(),
+        },
+        Lang::Polynomial([polynomial, _]) => match leaf(polynomial) {
+            Some(Lang::Coefficients(p)) => {
+                let (_, coefficients) = tables.polynomial(*p);
+                polynomial_cost(degree(&tables.constants.tensor(coefficients).shape))
+            }
+            _ => Cost::default(),
+        },
+        Lang::Deviation(id) => Cost { error: tables.deviation(*id), ..Cost::default() },
         // No rule looks into these, so their cost is the same in every graph.
-        _ => NodeCost { depth: 0, work: 0.0 },
+        _ => Cost::default(),
     }
+}
+
+/// A matrix product is as many products as its inner axis is long, at most; more of them if the result is larger.
+fn matrix_product_work(x: Option<&Shape>, y: Option<&Shape>) -> u64 {
+    let (Some(x), Some(y)) = (x, y) else { return PRODUCT };
+    let columns = y.dims().last().copied().unwrap_or(1);
+    PRODUCT + (x.elements() * columns) as u64
 }
 
 fn degree(coefficients: &Shape) -> usize {
@@ -46,23 +65,23 @@ fn degree(coefficients: &Shape) -> usize {
 }
 
 /// A power as it stands shares nothing with its neighbours, so its expansion into squares and products is preferred.
-fn power_cost(k: u32) -> NodeCost {
-    let products = k.ilog2() + k.count_ones() - 1;
-    NodeCost { depth: k.next_power_of_two().ilog2(), work: 10.0 * f64::from(products) + 1.0 }
+fn power_cost(k: u32) -> Cost {
+    let products = u64::from(k.ilog2() + k.count_ones() - 1);
+    cost(k.next_power_of_two().ilog2(), PRODUCT * products + SUM)
 }
 
 /// A polynomial evaluated as it stands: ⌈log2(d+1)⌉ levels.
-fn polynomial_cost(degree: usize) -> NodeCost {
+fn polynomial_cost(degree: usize) -> Cost {
     let depth = (degree + 1).next_power_of_two().ilog2();
-    NodeCost { depth, work: 10.0 * (degree as f64).sqrt() * 2.0 }
+    cost(depth, 2 * PRODUCT * (degree as f64).sqrt().ceil() as u64)
 }
 
-fn linear_cost(steps: &[&LinearStep], input: Option<&Shape>, constants: &Constants) -> NodeCost {
+fn linear_cost(steps: &[&LinearStep], input: Option<&Shape>, constants: &Constants) -> Cost {
     if steps.iter().all(|s| s.is_movement()) {
-        return NodeCost { depth: 0, work: 1.0 };
+        return cost(0, SUM);
     }
     let Some(mut shape) = input.cloned() else {
-        return NodeCost { depth: 1, work: 10.0 };
+        return cost(1, LINEAR);
     };
     let inputs = shape.elements() as f64;
     let mut fan_in = 1.0f64;
@@ -73,7 +92,7 @@ fn linear_cost(steps: &[&LinearStep], input: Option<&Shape>, constants: &Constan
         }
     }
     let weights = fan_in.min(inputs) * shape.elements() as f64;
-    NodeCost { depth: 1, work: 10.0 + weights / 1e4 }
+    cost(1, LINEAR + weights as u64)
 }
 
 /// How many inputs an output of the step depends on.

@@ -1,9 +1,11 @@
 //! The language of the e-graph and what is known of each class.
 
-use crate::tables::{AddendId, ChainId, Exponent, InputId, OpaqueId, PolynomialId, Tables};
-use egg::{Analysis, DidMerge, EGraph as Graph, Id, define_language};
+use crate::tables::{AddendId, ChainId, DeviationId, Exponent, InputId, OpaqueId, PolynomialId, Tables};
+use egg::{Analysis, DidMerge, EGraph as Graph, Id, Symbol, define_language};
 use hec_ir::Origin;
 use hec_ir::tensor::Shape;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 define_language! {
     /// Tensor operations. Leaves are numbers into the tables.
@@ -14,6 +16,7 @@ define_language! {
         Coefficients(PolynomialId),
         Exponent(Exponent),
         OpaqueOp(OpaqueId),
+        Deviation(DeviationId),
         "linear" = Linear([Id; 2]),
         "add_constant" = AddConstant([Id; 2]),
         "polynomial" = Polynomial([Id; 2]),
@@ -25,6 +28,14 @@ define_language! {
         "mul" = Mul([Id; 2]),
         "batch_matmul" = BatchMatMul([Id; 2]),
         "square" = Square(Id),
+        "instead" = Instead([Id; 2]),
+    }
+}
+
+impl Lang {
+    /// Whether it is a leaf that costs something.
+    pub(crate) fn is_costly(&self) -> bool {
+        matches!(self, Lang::Deviation(_))
     }
 }
 
@@ -37,7 +48,9 @@ pub(crate) struct Network {
     pub(crate) tables: Tables,
     /// Shapes of inputs and opaque results cannot be inferred; they are given before the node is added.
     pub(crate) shape: Option<Shape>,
-    pub(crate) origin: Origin,
+    pub(crate) origin: Arc<Origin>,
+    /// Rules with what they were applied to, so that nothing is computed twice.
+    pub(crate) applied: BTreeSet<(Symbol, Vec<Id>)>,
 }
 
 /// What is known of a class.
@@ -46,7 +59,7 @@ pub(crate) struct Known {
     /// Shape of the value; `None` for leaves that are not values.
     pub(crate) shape: Option<Shape>,
     /// The model's nodes that it stands for.
-    pub(crate) origin: Origin,
+    pub(crate) origin: Arc<Origin>,
     /// The leaf, if the class is one.
     pub(crate) leaf: Option<Lang>,
 }
@@ -58,7 +71,12 @@ impl Analysis<Lang> for Network {
         let shape_of = |id: &Id| egraph[*id].data.shape.clone();
         let origin = egraph.analysis.origin.clone();
         let shape = match node {
-            Lang::Chain(_) | Lang::Addend(_) | Lang::Coefficients(_) | Lang::Exponent(_) | Lang::OpaqueOp(_) => {
+            Lang::Chain(_)
+            | Lang::Addend(_)
+            | Lang::Coefficients(_)
+            | Lang::Exponent(_)
+            | Lang::OpaqueOp(_)
+            | Lang::Deviation(_) => {
                 return Known { shape: None, origin, leaf: Some(node.clone()) };
             }
             Lang::Input(_) | Lang::Opaque(_) => egraph.analysis.shape.clone(),
@@ -66,7 +84,9 @@ impl Analysis<Lang> for Network {
                 Some(Lang::Chain(chain)) => output_shape(&egraph.analysis.tables, chain, shape_of(x)),
                 _ => None,
             },
-            Lang::AddConstant([_, x]) | Lang::Polynomial([_, x]) | Lang::Power([_, x]) => shape_of(x),
+            Lang::AddConstant([_, x]) | Lang::Polynomial([_, x]) | Lang::Power([_, x]) | Lang::Instead([_, x]) => {
+                shape_of(x)
+            }
             Lang::Negate(x) | Lang::Square(x) => shape_of(x),
             Lang::Add([x, _]) | Lang::Sub([x, _]) | Lang::Mul([x, _]) => shape_of(x),
             Lang::BatchMatMul([x, y]) => product_shape(shape_of(x), shape_of(y)),

@@ -6,6 +6,7 @@ use hec_poly::Basis;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Declare the number of an interned thing, written as a prefix and a number in patterns.
 macro_rules! leaf {
@@ -54,11 +55,26 @@ leaf!(
     OpaqueId, "op"
 );
 
+leaf!(
+    /// An error that is made where something else is taken instead of a value.
+    DeviationId, "deviation"
+);
+
 /// A linear step with the node that it comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) step: LinearStep,
-    pub(crate) origin: Origin,
+    pub(crate) origin: Arc<Origin>,
+}
+
+/// Steps are the same if they do the same with the same constant, whatever they come from: scales come from everywhere.
+/// Those without a constant are many and alike, and told apart by where they come from, so that layers keep their names.
+type StepKey = (LinearStep, Option<Arc<Origin>>);
+
+impl Step {
+    fn key(&self) -> StepKey {
+        (self.step.clone(), self.step.constant().is_none().then(|| Arc::clone(&self.origin)))
+    }
 }
 
 /// The interned things.
@@ -67,8 +83,11 @@ pub(crate) struct Tables {
     pub(crate) constants: Constants,
     by_value: BTreeMap<(Shape, Vec<u64>), ConstId>,
     chains: Vec<Vec<Step>>,
-    chain_ids: BTreeMap<Vec<Step>, ChainId>,
+    chain_ids: BTreeMap<Vec<StepKey>, ChainId>,
     polynomials: Vec<(Basis, ConstId)>,
+    deviations: Vec<f64>,
+    /// Images of constants under single steps, for inputs of a shape.
+    images: BTreeMap<(LinearStep, ConstId, Shape), ConstId>,
     pub(crate) opaque: Vec<Op>,
 }
 
@@ -93,13 +112,10 @@ impl Tables {
                 None => normal.push(next),
             }
         }
-        if let Some(&id) = self.chain_ids.get(&normal) {
-            return id;
-        }
-        let id = ChainId(self.chains.len() as u32);
-        self.chains.push(normal.clone());
-        self.chain_ids.insert(normal, id);
-        id
+        *self.chain_ids.entry(normal.iter().map(Step::key).collect()).or_insert_with(|| {
+            self.chains.push(normal);
+            ChainId(self.chains.len() as u32 - 1)
+        })
     }
 
     fn merge(&mut self, first: &Step, second: &Step) -> Option<Step> {
@@ -110,11 +126,11 @@ impl Tables {
             }
             _ => return None,
         };
-        Some(Step { step, origin: first.origin.merge(&second.origin) })
+        Some(Step { step, origin: Arc::new(first.origin.merge(&second.origin)) })
     }
 
     /// A chain of one scale.
-    pub(crate) fn add_scale(&mut self, factor: ConstId, origin: Origin) -> ChainId {
+    pub(crate) fn add_scale(&mut self, factor: ConstId, origin: Arc<Origin>) -> ChainId {
         self.add_chain(vec![Step { step: LinearStep::Scale { factor }, origin }])
     }
 
@@ -126,16 +142,16 @@ impl Tables {
         }
     }
 
-    /// Intern a constant by value, without axes along which it does not change.
+    /// Intern a constant by value, without axes along which it does not change. The same number computed in two ways
+    /// differs in its last bits, so numbers are the same if 43 bits of them are.
     pub(crate) fn add_constant(&mut self, name: &str, tensor: &Tensor) -> ConstId {
-        let small = compress(tensor);
-        let key = (small.shape.clone(), small.data.iter().map(|v| v.to_bits()).collect());
-        if let Some(&id) = self.by_value.get(&key) {
-            return id;
-        }
-        let id = self.constants.add(name, small);
-        self.by_value.insert(key, id);
-        id
+        self.intern(name, compress(tensor))
+    }
+
+    /// Intern a constant by value, as it is.
+    pub(crate) fn intern(&mut self, name: &str, tensor: Tensor) -> ConstId {
+        let key = (tensor.shape.clone(), tensor.data.iter().map(rounded).collect());
+        *self.by_value.entry(key).or_insert_with(|| self.constants.add(name, tensor))
     }
 
     /// A new constant from one, element by element.
@@ -163,14 +179,41 @@ impl Tables {
 
     /// What a chain makes of a constant that is added to its input of shape `input`.
     pub(crate) fn apply(&mut self, chain: ChainId, constant: ConstId, input: &Shape) -> Result<ConstId, ShapeError> {
-        let Some(mut x) = self.constants.tensor(constant).broadcast_to(input) else {
+        let (mut image, mut shape) = (constant, input.clone());
+        for index in 0..self.chain(chain).len() {
+            let step = self.chain(chain)[index].step.clone();
+            let next = step.output_shape(&shape, &self.constants)?;
+            image = self.image(step, image, shape)?;
+            shape = next;
+        }
+        Ok(image)
+    }
+
+    fn image(&mut self, step: LinearStep, constant: ConstId, input: Shape) -> Result<ConstId, ShapeError> {
+        let key = (step, constant, input);
+        if let Some(&known) = self.images.get(&key) {
+            return Ok(known);
+        }
+        let (step, _, input) = &key;
+        let Some(x) = self.constants.tensor(constant).broadcast_to(input) else {
             let (left, right) = (self.constants.tensor(constant).shape.dims().to_vec(), input.dims().to_vec());
             return Err(ShapeError::Mismatch { op: "add_constant", left, right });
         };
-        for step in &self.chains[chain.0 as usize] {
-            x = step.step.apply(&x, &self.constants)?;
-        }
-        Ok(self.add_constant("bias", &x))
+        let y = step.apply(&x, &self.constants)?;
+        let image = self.add_constant("bias", &y);
+        self.images.insert(key, image);
+        Ok(image)
+    }
+
+    /// A new error of the outputs.
+    pub(crate) fn add_deviation(&mut self, error: f64) -> DeviationId {
+        self.deviations.push(error);
+        DeviationId(self.deviations.len() as u32 - 1)
+    }
+
+    /// How much it is.
+    pub(crate) fn deviation(&self, id: DeviationId) -> f64 {
+        self.deviations[id.0 as usize]
     }
 
     /// Intern a polynomial.
@@ -199,6 +242,11 @@ impl Tables {
             })
         })
     }
+}
+
+/// The 43 leading bits of a number.
+fn rounded(value: &f64) -> u64 {
+    if *value == 0.0 { 0 } else { value.to_bits().wrapping_add(1 << 8) >> 9 }
 }
 
 /// Shrink axes along which a tensor is constant to extent 1.

@@ -231,8 +231,8 @@ impl Report {
         report.rules = optimized.fired.clone();
         report.alternatives = back.alternatives.clone();
         report.warnings.extend(replaced.warnings.iter().cloned());
-        if !optimized.saturated {
-            report.warnings.push("the search for equal networks ended by its budget".to_owned());
+        if let Some(limit) = optimized.limit {
+            report.warnings.push(format!("the search for equal networks ended by its budget, with {limit}"));
         }
         Ok(report)
     }

@@ -114,7 +114,8 @@ impl Alternative {
 }
 
 impl Scheduled {
-    fn seconds(&self) -> f64 {
+    /// Predicted seconds of one thread.
+    pub fn seconds(&self) -> f64 {
         self.priced.costs.total.seconds
     }
 }

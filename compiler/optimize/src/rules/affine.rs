@@ -46,18 +46,38 @@ pub(super) fn rules() -> Vec<Rewrite<Lang, Network>> {
             let opposite = m.add(Lang::Negate(x));
             Some(m.add_constant(negated, opposite))
         }),
-        rule("S x + S y = S(x + y)", "(add (linear ?s ?x) (linear ?s ?y))", |m| {
-            m.scale("?s")?;
-            let (s, x, y) = (m.id("?s"), m.id("?x"), m.id("?y"));
-            let sum = m.add(Lang::Add([x, y]));
-            Some(m.add(Lang::Linear([s, sum])))
+        rule("x + (-y) = x - y", "(add ?x (negate ?y))", |m| {
+            let (x, y) = (m.id("?x"), m.id("?y"));
+            Some(m.add(Lang::Sub([x, y])))
         }),
-        // Lets a scale in front of an activation reach the linear maps behind a residual sum.
-        rule("S(x + y) = S x + S y", "(linear ?s (add ?x ?y))", |m| {
-            m.scale("?s")?;
-            let (s, x, y) = (m.id("?s"), m.id("?x"), m.id("?y"));
-            let (left, right) = (m.add(Lang::Linear([s, x])), m.add(Lang::Linear([s, y])));
+        rule("A x + A y = A(x + y)", "(add (linear ?a ?x) (linear ?a ?y))", |m| {
+            let (a, x, y) = (m.id("?a"), m.id("?x"), m.id("?y"));
+            let sum = m.add(Lang::Add([x, y]));
+            Some(m.add(Lang::Linear([a, sum])))
+        }),
+        rule("(A x + y) + A z = A(x + z) + y", "(add (add (linear ?a ?x) ?y) (linear ?a ?z))", |m| {
+            let (a, x, y, z) = (m.id("?a"), m.id("?x"), m.id("?y"), m.id("?z"));
+            let sum = m.add(Lang::Add([x, z]));
+            let image = m.add(Lang::Linear([a, sum]));
+            Some(m.add(Lang::Add([image, y])))
+        }),
+        // Lets a scale in front of an activation reach the linear maps behind a residual sum, and saves a level where a
+        // linear map follows a sum of which one side is one.
+        rule("A(x + y) = A x + A y", "(linear ?a (add ?x ?y))", |m| {
+            let (a, x, y) = (m.id("?a"), m.id("?x"), m.id("?y"));
+            if m.scale("?a").is_none() && !m.is_linear(x) && !m.is_linear(y) {
+                return None;
+            }
+            let (left, right) = (m.add(Lang::Linear([a, x])), m.add(Lang::Linear([a, y])));
             Some(m.add(Lang::Add([left, right])))
+        }),
+        rule("A(x - y) = A x - A y", "(linear ?a (sub ?x ?y))", |m| {
+            let (a, x, y) = (m.id("?a"), m.id("?x"), m.id("?y"));
+            if m.scale("?a").is_none() && !m.is_linear(x) && !m.is_linear(y) {
+                return None;
+            }
+            let (left, right) = (m.add(Lang::Linear([a, x])), m.add(Lang::Linear([a, y])));
+            Some(m.add(Lang::Sub([left, right])))
         }),
     ]
 }

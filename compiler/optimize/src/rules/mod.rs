@@ -2,20 +2,38 @@
 //! beside it.
 
 mod affine;
+mod instead;
 mod linear;
+mod matrix;
+mod norm;
+mod polynomial;
 mod power;
 mod product;
 mod square;
+#[cfg(test)]
+mod tests;
 
 use crate::language::{EGraph, Lang, Network};
 use crate::tables::{AddendId, ChainId};
 use egg::{Applier, Id, Pattern, PatternAst, Rewrite, Subst, Symbol, Var};
 use hec_ir::Origin;
 use hec_ir::tensor::{ConstId, Shape};
+use std::sync::Arc;
 
 /// All rules, in a fixed order.
 pub(crate) fn all() -> Vec<Rewrite<Lang, Network>> {
-    [linear::rules(), affine::rules(), square::rules(), power::rules(), product::rules()].concat()
+    [
+        linear::rules(),
+        affine::rules(),
+        square::rules(),
+        polynomial::rules(),
+        power::rules(),
+        product::rules(),
+        matrix::rules(),
+        norm::rules(),
+        instead::rules(),
+    ]
+    .concat()
 }
 
 /// What a pattern matched.
@@ -54,12 +72,29 @@ impl Match<'_> {
         self.egraph.analysis.tables.as_scale(self.chain(name)?)
     }
 
+    /// Whether a value is known as the result of a linear map.
+    fn is_linear(&self, id: Id) -> bool {
+        self.egraph[id].iter().any(|node| matches!(node, Lang::Linear(_)))
+    }
+
+    /// Whether a linear map other than a scale reads a value.
+    fn feeds_a_layer(&self, node: &Lang) -> bool {
+        let Some(class) = self.egraph.lookup(node.clone()) else { return false };
+        self.egraph[class].parents().any(|user| match self.egraph.id_to_node(user) {
+            Lang::Linear([chain, _]) => match self.egraph[*chain].data.leaf {
+                Some(Lang::Chain(chain)) => self.egraph.analysis.tables.as_scale(chain).is_none(),
+                _ => false,
+            },
+            _ => false,
+        })
+    }
+
     fn shape(&self, name: &str) -> Option<Shape> {
         self.egraph[self.id(name)].data.shape.clone()
     }
 
-    fn origin(&self) -> Origin {
-        self.egraph.analysis.origin.clone()
+    fn origin(&self) -> Arc<Origin> {
+        Arc::clone(&self.egraph.analysis.origin)
     }
 
     fn linear(&mut self, chain: ChainId, x: Id) -> Id {
@@ -83,7 +118,10 @@ impl Match<'_> {
     }
 }
 
-struct Apply<F>(F);
+struct Apply<F> {
+    build: F,
+    vars: Vec<Var>,
+}
 
 impl<F> Applier<Lang, Network> for Apply<F>
 where
@@ -95,12 +133,18 @@ where
         class: Id,
         subst: &Subst,
         _pattern: Option<&PatternAst<Lang>>,
-        _rule: Symbol,
+        rule: Symbol,
     ) -> Vec<Id> {
-        egraph.analysis.origin = egraph[class].data.origin.clone();
-        let Some(equal) = (self.0)(&mut Match { egraph, subst }) else {
+        let matched = std::iter::once(class).chain(self.vars.iter().map(|&v| subst[v]));
+        let key = (rule, matched.map(|id| egraph.find(id)).collect());
+        if egraph.analysis.applied.contains(&key) {
+            return Vec::new();
+        }
+        egraph.analysis.origin = Arc::clone(&egraph[class].data.origin);
+        let Some(equal) = (self.build)(&mut Match { egraph, subst }) else {
             return Vec::new();
         };
+        egraph.analysis.applied.insert(key);
         if egraph.union(class, equal) { vec![class] } else { Vec::new() }
     }
 }
@@ -113,5 +157,6 @@ fn rule(
     right: impl Fn(&mut Match) -> Option<Id> + Send + Sync + 'static,
 ) -> Rewrite<Lang, Network> {
     let pattern: Pattern<Lang> = left.parse().expect("a rule's pattern parses");
-    Rewrite::new(equation, pattern, Apply(right)).expect("a rule binds its variables")
+    let vars = pattern.vars();
+    Rewrite::new(equation, pattern, Apply { build: right, vars }).expect("a rule binds its variables")
 }

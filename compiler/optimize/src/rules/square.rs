@@ -6,7 +6,7 @@
 use super::{Match, rule};
 use crate::language::{Lang, Network};
 use egg::{Id, Rewrite};
-use hec_ir::tensor::Tensor;
+use hec_ir::tensor::{ConstId, Tensor};
 use hec_poly::Basis;
 
 /// Completing the square cancels b²/(4|a|) against itself; beyond this many times the size of the coefficients the noise
@@ -48,9 +48,12 @@ pub(super) fn rules() -> Vec<Rewrite<Lang, Network>> {
             let rest = quadratic.rest(m);
             Some(m.add_constant(rest, scaled))
         }),
-        // One level too when the scale is absorbed, for one more linear map; never cancels.
+        // One level too when the scale is absorbed, for one more linear map: where a square would cancel.
         rule("a x^2 + b x + c = x(a x + b) + c", "(polynomial ?p ?x)", |m| {
             let quadratic = Quadratic::of(m)?;
+            if quadratic.is_stable() {
+                return None;
+            }
             let (a, b) = (quadratic.each(m, "scale", |q| q.a), quadratic.each(m, "shift", |q| q.b));
             let c = quadratic.each(m, "bias", |q| q.c);
             let x = m.id("?x");
@@ -66,6 +69,23 @@ pub(super) fn rules() -> Vec<Rewrite<Lang, Network>> {
             let square = m.add(Lang::Square(x));
             Some(m.scaled(squared, square))
         }),
+        // The other way round: a scale behind a square reaches the layer before it. Not where a layer reads the square, which
+        // would then be computed twice; there, see [`crate::scales`].
+        rule("S x^2 = sign(S)(sqrt|S| x)^2", "(linear ?s (square ?x))", |m| {
+            let factor = m.scale("?s")?;
+            let x = m.id("?x");
+            if m.feeds_a_layer(&Lang::Square(x)) {
+                return None;
+            }
+            let root = m.egraph.analysis.tables.map(factor, "scale", |s| s.abs().sqrt());
+            let scaled = m.scaled(root, x);
+            let square = m.add(Lang::Square(scaled));
+            Some(match signs_of(m, factor) {
+                Signs::Positive => square,
+                Signs::Negative => m.add(Lang::Negate(square)),
+                Signs::Mixed(signs) => m.scaled(signs, square),
+            })
+        }),
         rule("(-x)^2 = x^2", "(square (negate ?x))", |m| {
             let x = m.id("?x");
             Some(m.add(Lang::Square(x)))
@@ -75,6 +95,26 @@ pub(super) fn rules() -> Vec<Rewrite<Lang, Network>> {
             Some(m.add(Lang::Square(x)))
         }),
     ]
+}
+
+/// The signs of a scale.
+enum Signs {
+    Positive,
+    Negative,
+    /// A constant of ±1.
+    Mixed(ConstId),
+}
+
+fn signs_of(m: &mut Match, factor: ConstId) -> Signs {
+    let tables = &mut m.egraph.analysis.tables;
+    let tensor = tables.constants.tensor(factor);
+    if tensor.data.iter().all(|&s| s >= 0.0) {
+        Signs::Positive
+    } else if tensor.data.iter().all(|&s| s <= 0.0) {
+        Signs::Negative
+    } else {
+        Signs::Mixed(tables.map(factor, "sign", |s| if s < 0.0 { -1.0 } else { 1.0 }))
+    }
 }
 
 /// Coefficients of one element: a x² + b x + c.
@@ -110,13 +150,13 @@ impl Quadratic {
         })
     }
 
-    fn each(&self, m: &mut Match, name: &str, f: impl Fn(&Coefficients) -> f64) -> hec_ir::tensor::ConstId {
+    fn each(&self, m: &mut Match, name: &str, f: impl Fn(&Coefficients) -> f64) -> ConstId {
         let tensor = Tensor { shape: self.1.clone(), data: self.0.iter().map(f).collect() };
         m.egraph.analysis.tables.add_constant(name, &tensor)
     }
 
     /// What remains beside the square.
-    fn rest(&self, m: &mut Match) -> hec_ir::tensor::ConstId {
+    fn rest(&self, m: &mut Match) -> ConstId {
         self.each(m, "bias", |q| if q.a == 0.0 { q.c } else { q.c - q.b * q.b / (4.0 * q.a) })
     }
 
