@@ -21,6 +21,10 @@ pub enum Command {
     Check(Check),
     /// Show what a compiled program does: depth, levels, rotations, keys, memory, predicted time
     Report(ReportArgs),
+    /// Say in words what was chosen for a layer, what else there was, and what it would cost
+    Explain(ExplainArgs),
+    /// Say what changed between two compiled programs; exit code 0 if nothing did, 1 if something did, 2 on trouble
+    Diff(DiffArgs),
     /// Run a compiled program in clear, with a model of the scheme's noise, and compare it with its ONNX model
     Simulate(Simulate),
     /// Train a network's polynomials and weights, without labels, to give what the original network gives
@@ -182,6 +186,33 @@ pub struct Check {
 pub struct ReportArgs {
     /// The compiled program
     pub program: PathBuf,
+    /// Print JSON
+    #[arg(long, conflicts_with = "html")]
+    pub json: bool,
+    /// Write a page to look at in a browser: one file that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+/// Arguments of `hec explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The layer, by its name in the model
+    pub layer: String,
+    /// The compiled program; the only one of the current folder if not given
+    pub program: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `hec diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// A compiled program
+    pub before: PathBuf,
+    /// Another one
+    pub after: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

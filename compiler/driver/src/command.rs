@@ -3,9 +3,10 @@
 use crate::pipeline::{self, Compiled};
 use crate::report::{self, Report};
 use crate::{
-    Command, Compile, Failure, How, Opt, Progress, ReportArgs, Stage, check, rings, samples, simulate, text, tune,
+    Command, Compile, Failure, How, Opt, Progress, ReportArgs, Stage, check, diff, explain, page, rings, samples,
+    simulate, text, tune,
 };
-use hec_ir::artifact::{Artifact, ClientFile};
+use hec_ir::artifact::{Artifact, ClientFile, write_file};
 use hec_ir::samples::wanted_by_program;
 use hec_ir::text::AnyLevel;
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Compile(args) => compile(&args)?,
         Command::Check(args) => return check::check(&args),
         Command::Report(args) => show(&args)?,
+        Command::Explain(args) => explain::explain(&args)?,
+        Command::Diff(args) => return diff::diff(&args),
         Command::Simulate(args) => {
             let simulated = simulate(&args)?;
             if args.json {
@@ -89,10 +92,17 @@ fn show(args: &ReportArgs) -> Result<(), Failure> {
         println!("{:#}", artifact.report());
         return Ok(());
     }
-    let report: Report = serde_json::from_value(artifact.report().clone())
-        .map_err(|e| Failure::file(&args.program, format!("its report cannot be read: {e}")))?;
-    print!("{}", report::print(&report));
-    Ok(())
+    let report = Report::of_artifact(&artifact).map_err(|e| Failure::file(&args.program, e))?;
+    match &args.html {
+        Some(output) => {
+            let page = page::page(&report, artifact.manifest());
+            write_file(output, page.as_bytes()).map_err(|e| Failure::file(output, e))
+        }
+        None => {
+            print!("{}", report::print(&report));
+            Ok(())
+        }
+    }
 }
 
 /// `hec opt`: from the text of any level to that of a later one, or to a program.

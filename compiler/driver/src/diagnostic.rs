@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::process::ExitCode;
 
 /// A failure as it is shown. Codes: HEC-C command line and files, HEC-I import, HEC-N nonlinearities, HEC-U tuning, HEC-O rewriting,
 /// HEC-P packing, HEC-L planning, HEC-S scheduling, HEC-T text and artifacts.
@@ -10,12 +11,13 @@ pub struct Failure {
     code: &'static str,
     message: String,
     advice: Option<String>,
+    exit: u8,
 }
 
 impl Failure {
     /// With a code and the reason.
     pub fn new(code: &'static str, message: impl fmt::Display) -> Self {
-        Failure { code, message: message.to_string(), advice: None }
+        Failure { code, message: message.to_string(), advice: None, exit: 1 }
     }
 
     /// About a file.
@@ -36,6 +38,17 @@ impl Failure {
     /// The first sentence of the reason.
     pub(crate) fn first_sentence(&self) -> String {
         self.message.split(". ").next().unwrap_or_default().to_owned()
+    }
+
+    /// With the exit code that tells scripts of it, 1 if not given.
+    pub(crate) fn exit(mut self, code: u8) -> Self {
+        self.exit = code;
+        self
+    }
+
+    /// The exit code of the program that fails so.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.exit)
     }
 
     /// With what to do next.

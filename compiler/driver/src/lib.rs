@@ -13,6 +13,9 @@ mod cli;
 mod command;
 mod comparison;
 mod diagnostic;
+pub mod diff;
+pub mod explain;
+pub mod page;
 pub mod pipeline;
 mod preprocess;
 mod progress;
@@ -23,7 +26,10 @@ mod simulate;
 mod text;
 mod tune;
 
-pub use cli::{Augmentation, Bootstrapping, Check, Cli, Command, Compile, How, Opt, ReportArgs, Simulate, Stage, Tune};
+pub use cli::{
+    Augmentation, Bootstrapping, Check, Cli, Command, Compile, DiffArgs, ExplainArgs, How, Opt, ReportArgs, Simulate,
+    Stage, Tune,
+};
 pub use command::run;
 pub use comparison::{Comparison, class};
 pub use diagnostic::Failure;

@@ -8,8 +8,9 @@ fn main() -> ExitCode {
     match hec::run(hec::Cli::parse().command) {
         Ok(code) => code,
         Err(failure) => {
+            let code = failure.exit_code();
             eprintln!("{:?}", miette::Report::new(failure));
-            ExitCode::FAILURE
+            code
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::domain;
 use crate::fit::{alternative, fit};
 use crate::groups::Groups;
 use crate::max_pool::{MaxPool, even};
+use crate::menu::Order;
 use crate::network::{Front, RunError, Values};
 use crate::report::{Correction, Replacement, note};
 use crate::score::{Agreement, Tally};
@@ -119,6 +120,7 @@ pub struct Builder<'a> {
     wanted: Front,
     replacements: Vec<Replacement>,
     corrections: Vec<Correction>,
+    orders: Vec<Order>,
     excess: f64,
     worst_relative_error: f64,
 }
@@ -140,6 +142,8 @@ pub struct Built {
     pub replacements: Vec<Replacement>,
     /// What was done to linear layers, in order.
     pub corrections: Vec<Correction>,
+    /// The functions of each element that were replaced, with what they saw, in order.
+    pub orders: Vec<Order>,
     /// The value that stands for each of the original network's.
     pub values: BTreeMap<ValueId, ValueId>,
     /// How it agrees with the original one; `None` without samples.
@@ -185,6 +189,7 @@ impl<'a> Builder<'a> {
             wanted: front,
             replacements: Vec::new(),
             corrections: Vec::new(),
+            orders: Vec::new(),
             excess: 0.0,
             worst_relative_error: 0.0,
         })
@@ -262,6 +267,7 @@ impl<'a> Builder<'a> {
             graph: self.graph,
             replacements: self.replacements,
             corrections: self.corrections,
+            orders: self.orders,
             values: self.mapped,
             agreement,
             overshoot,
@@ -352,6 +358,7 @@ impl<'a> Builder<'a> {
         let value = (fitted.formula.emit(&mut self.graph, x, &fitted.groups, &origin))
             .map_err(|reason| NonlinearError::Shape { layer: layer.to_owned(), reason })?;
         self.replacements.push(Replacement::of(layer, name, &fitted));
+        self.order(Order { layer: layer.to_owned(), function, statistics, fit: fitted, robustness });
         self.mapped.insert(id, value);
         if !self.context.options.sequential {
             self.advance(layer, &[value])?;
@@ -432,6 +439,13 @@ impl<'a> Builder<'a> {
         };
         let sum = |i: usize| errors.iter().map(|e| e[i]).sum::<f64>();
         Ok((0..fits.len()).map(sum).map(|s| if s.is_finite() { s } else { f64::INFINITY }).collect())
+    }
+
+    /// Remember what a layer's function saw; of several of one layer the first stands for all.
+    pub(crate) fn order(&mut self, order: Order) {
+        if self.orders.last().is_none_or(|last| last.layer != order.layer) {
+            self.orders.push(order);
+        }
     }
 
     /// Remember the worst replacement, by which attempts without data are judged.

@@ -2,6 +2,7 @@
 
 use crate::build::Builder;
 use crate::fit::fit;
+use crate::menu::Order;
 use crate::report::{Replacement, note};
 use crate::{Choice, NonlinearError, Robustness, Statistics};
 use hec_ir::Origin;
@@ -148,7 +149,10 @@ impl MaxPool<'_> {
         let scale = Op::Linear(vec![LinearStep::Scale { factor: one_half }]);
         let half_sum = builder.graph.push(scale, [sum], self.origin.clone()).map_err(|e| self.shape(e))?;
         let maximum = builder.graph.push(Op::Add, [half_sum, half_distance], origin).map_err(|e| self.shape(e))?;
-        Ok((maximum, Replacement::of(layer, "max_pool", &fitted)))
+        let report = Replacement::of(layer, "max_pool", &fitted);
+        let (layer, function, robustness) = (layer.to_owned(), Function::Abs, self.robustness);
+        builder.order(Order { layer, function, statistics, fit: fitted, robustness });
+        Ok((maximum, report))
     }
 
     fn shape(&self, reason: ShapeError) -> NonlinearError {

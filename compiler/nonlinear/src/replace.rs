@@ -2,6 +2,7 @@
 
 use crate::build::{Builder, Built, Context};
 use crate::domain;
+use crate::menu::{Menu, Order};
 use crate::network::probe;
 use crate::report::{Correction, Replacement};
 use crate::score::Agreement;
@@ -21,6 +22,8 @@ pub struct Replaced {
     pub replacements: Vec<Replacement>,
     /// What was done to the linear layers to make good what the polynomials change, in the order of the network.
     pub corrections: Vec<Correction>,
+    /// What there was for each function of single elements, in the order of the network.
+    pub menus: Vec<Menu>,
     /// Agreement with the original network on the calibration samples held out for validation; `None` without samples.
     pub agreement: Option<Agreement>,
     /// The value of `graph` that stands for each of the original network's values.
@@ -98,8 +101,9 @@ fn finished(
 ) -> Result<Replaced, NonlinearError> {
     let warnings = warnings(&built, options);
     let errors = predicted(original, &built, held_out)?;
-    let Built { graph, replacements, corrections, agreement, values, .. } = built;
-    Ok(Replaced { graph, replacements, corrections, agreement, values, errors, warnings })
+    let Built { graph, replacements, corrections, orders, agreement, values, .. } = built;
+    let menus = orders.iter().map(Order::menu).collect();
+    Ok(Replaced { graph, replacements, corrections, menus, agreement, values, errors, warnings })
 }
 
 /// The errors of an attempt, where there are samples to tell them by.

@@ -20,9 +20,9 @@ fn without_a_seed_the_slots_are_exact() {
     let (program, inputs) = (example::program(), [example::input()]);
     let run = simulate_noise(&program, &inputs, None).unwrap();
     assert_eq!(run.outputs[0].tensor, simulate_clear(&program, &inputs).unwrap()[0]);
-    let layers: Vec<&str> = run.layers.iter().map(|l| l.0.as_str()).collect();
+    let layers: Vec<&str> = run.layers.iter().map(|l| l.layer.as_str()).collect();
     assert_eq!(layers, ["first", "square", "second", "turn"]);
-    assert!(run.layers.iter().all(|l| l.1 > 0.0));
+    assert!(run.layers.iter().all(|l| l.std_dev > 0.0 && l.range > 0.0));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use hec_ir::leveled::Scheme;
 use hec_ir::program::Program;
 use hec_ir::tensor::Graph;
 use hec_ir::{BootstrapParameters, Level, Parameters};
-use hec_nonlinear::{Correction, PredictedErrors, Replaced, Replacement};
+use hec_nonlinear::{Correction, Menu, PredictedErrors, Replaced, Replacement};
 use hec_optimize::Optimized;
 use hec_params::{EncapsulationReport, SecurityReport};
 use serde::{Deserialize, Serialize};
@@ -42,8 +42,20 @@ pub struct Report {
     /// How far replaced layers' inputs and the outputs are off on new inputs, predicted from each layer's own error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<PredictedErrors>,
+    /// What there was for each function, with a picture of what was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub menus: Vec<Menu>,
     /// Rules of the optimizer that found something new, with how often.
     pub rules: Vec<(String, usize)>,
+    /// Levels that the network would take more without a rule, for those rules for which it is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub saved: Vec<(String, u32)>,
+    /// Networks of which none is better in depth, work and error at once, if there was a choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub front: Vec<FrontPoint>,
+    /// The levels along the program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<Step>,
     /// One row a layer.
     pub layers: Vec<LayerReport>,
     /// What the client computes by itself, if anything.
@@ -116,6 +128,26 @@ pub struct LayerReport {
     pub counts: Counts,
     /// log2 of the standard deviation of the scheme's noise in its result, in units of the values.
     pub log2_noise: Option<f64>,
+    /// The largest value of its result on a calibration input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<f64>,
+}
+
+/// A network among which the choice was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrontPoint {
+    /// Levels.
+    pub depth: u32,
+    /// Its work, in products of two ciphertexts.
+    pub work: f64,
+    /// The error of its outputs, relative to the polynomial network's; 0 if it is equal to that.
+    pub error: f64,
+    /// Predicted seconds of one thread, where it was packed and planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// Whether it was taken.
+    pub taken: bool,
 }
 
 /// What the client computes in clear.
@@ -159,8 +191,6 @@ pub struct BootstrapReport {
     pub log2_failure: f64,
     /// What the security of the sparse secret at the raise rests on, which the security line does not cover.
     pub encapsulation: EncapsulationReport,
-    /// The levels along the network.
-    pub path: Vec<Step>,
 }
 
 /// Ring, primes, scale.
@@ -228,6 +258,7 @@ impl Report {
         report.corrections = replaced.corrections.clone();
         report.agreement = agreement;
         report.errors = replaced.errors.clone();
+        report.menus = replaced.menus.clone();
         report.rules = optimized.fired.clone();
         report.alternatives = back.alternatives.clone();
         report.warnings.extend(replaced.warnings.iter().cloned());
@@ -251,6 +282,7 @@ impl Report {
         let seconds = back.costs.total.seconds;
         let insecure = !parameters.security().is_secure();
         let log2_noise = libm::log2((back.output_noise / back.output_range.max(SMALLEST)).max(SMALLEST));
+        let layers = table::rows(back);
         Ok(Report {
             network: back.program.name.clone(),
             preprocess: None,
@@ -259,16 +291,18 @@ impl Report {
             corrections: Vec::new(),
             agreement: None,
             errors: None,
+            menus: Vec::new(),
             rules: Vec::new(),
-            layers: table::rows(back),
+            saved: Vec::new(),
+            front: Vec::new(),
+            levels: path::path(&back.program, &layers),
+            layers,
             client: None,
             total: back.costs.total.clone(),
             parameters: ParametersReport::of(&scheme),
             alternatives: Vec::new(),
             security: parameters.security(),
-            bootstraps: scheme
-                .bootstrap()
-                .and_then(|b| BootstrapReport::of(b, &back.program, back.costs.total.bootstraps)),
+            bootstraps: scheme.bootstrap().and_then(|b| BootstrapReport::of(b, back.costs.total.bootstraps)),
             sizes: Sizes {
                 key_count: keys.rotations.len() + usize::from(keys.relinearize.is_some()),
                 keys: memory.keys,
@@ -285,6 +319,14 @@ impl Report {
 }
 
 impl Report {
+    /// As it is stored with a program.
+    ///
+    /// # Errors
+    /// When it is of another version.
+    pub fn of_artifact(artifact: &Artifact) -> Result<Self, String> {
+        serde_json::from_value(artifact.report().clone()).map_err(|e| format!("its report cannot be read: {e}"))
+    }
+
     /// The stored program: a program and this report of it.
     ///
     /// # Errors
@@ -303,7 +345,7 @@ fn limb_bytes(parameters: &Parameters, level: Level) -> usize {
 
 impl BootstrapReport {
     /// Of the `count` bootstraps of a program; `None` if there are none.
-    fn of(b: &BootstrapParameters, program: &Program, count: usize) -> Option<Self> {
+    fn of(b: &BootstrapParameters, count: usize) -> Option<Self> {
         (count > 0).then(|| BootstrapReport {
             count,
             slots: b.choice().slots.0,
@@ -312,7 +354,6 @@ impl BootstrapReport {
             log2_error: -b.error().bits(),
             log2_failure: b.log2_failure() + libm::log2(count as f64),
             encapsulation: b.encapsulation_report(),
-            path: path::path(program),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::LayerReport;
 use crate::rings::Priced;
+use hec_ir::evaluate::noise::LayerNoise;
 use std::collections::BTreeMap;
 
 /// One row for each layer of the program, in its order.
@@ -14,7 +15,8 @@ pub(super) fn rows(back: &Priced) -> Vec<LayerReport> {
             *note = &origin.note;
         }
     }
-    let noise: BTreeMap<&str, f64> = back.noise.iter().map(|(layer, std_dev)| (layer.as_str(), *std_dev)).collect();
+    let noise: BTreeMap<&str, &LayerNoise> = back.noise.iter().map(|n| (n.layer.as_str(), n)).collect();
+    let noise = |layer: &str| noise.get(layer).filter(|n| n.std_dev > 0.0);
     let row = |layer: &hec_ir::evaluate::cost::LayerCost| LayerReport {
         layer: layer.layer.clone(),
         note: notes.get(layer.layer.as_str()).copied().unwrap_or_default().to_owned(),
@@ -22,7 +24,8 @@ pub(super) fn rows(back: &Priced) -> Vec<LayerReport> {
         level_out: layer.level_out,
         bootstrapped_to: layer.bootstrapped_to,
         counts: layer.counts.clone(),
-        log2_noise: noise.get(layer.layer.as_str()).filter(|&&s| s > 0.0).map(|&s| libm::log2(s)),
+        log2_noise: noise(&layer.layer).map(|n| libm::log2(n.std_dev)),
+        range: noise(&layer.layer).map(|n| n.range).filter(|&range| range > 0.0),
     };
     back.costs.layers.iter().map(row).collect()
 }

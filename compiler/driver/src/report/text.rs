@@ -64,8 +64,8 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
     writeln!(out)?;
     write_layers(out, r)?;
     writeln!(out)?;
-    if let Some(b) = &r.bootstraps {
-        path::draw(out, &b.path)?;
+    if r.bootstraps.is_some() {
+        path::draw(out, &r.levels)?;
         writeln!(out)?;
     }
     write_replacements(out, r)?;

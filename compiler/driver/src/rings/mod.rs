@@ -14,6 +14,7 @@ use hec_ir::circuit::Circuit;
 use hec_ir::cost::CostTable;
 use hec_ir::evaluate::clear::{simulate_circuit, simulate_clear};
 use hec_ir::evaluate::cost::CostReport;
+use hec_ir::evaluate::noise::LayerNoise;
 use hec_ir::leveled;
 use hec_ir::program::Program;
 use hec_ir::tensor::{Graph, Shape, Tensor};
@@ -58,8 +59,8 @@ pub struct Priced {
     pub program: Program,
     /// Its predicted costs.
     pub costs: CostReport,
-    /// Largest standard deviation of the noise in a slot of each layer's result.
-    pub noise: Vec<(String, f64)>,
+    /// The noise in each layer's result.
+    pub noise: Vec<LayerNoise>,
     /// Largest standard deviation of the noise in an output.
     pub output_noise: f64,
     /// Largest absolute value of an output on the samples.

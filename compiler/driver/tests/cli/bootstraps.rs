@@ -10,7 +10,7 @@ const TOY: &str = "--insecure-toy --ring 5";
 const DEEP: &str = "compile deep.hel --calibrate x.npy";
 
 /// Twelve layers of 24 levels, with inputs as they should be.
-fn folder(test: &str) -> Folder {
+pub fn folder(test: &str) -> Folder {
     let folder = Folder::new(test);
     folder.write("deep.hel", deep(12));
     folder.write("x.npy", npy("2, 4", &[0.25, 0.3, 0.2, 0.27, 0.22, 0.24, 0.31, 0.26]));
@@ -33,7 +33,7 @@ fn a_deep_network_is_bootstrapped() {
     assert!(bootstraps["log2_failure"].as_f64().unwrap() < -90.0, "{json}");
     assert_eq!(bootstraps["encapsulation"]["weight"], 32);
     // The drawing has as many bootstraps as the report counts, and so have the rows of the layers.
-    let path = bootstraps["path"].as_array().unwrap();
+    let path = json["levels"].as_array().unwrap();
     assert_eq!(path.iter().filter(|s| s["bootstrapped"] == true).count() as u64, count.as_u64().unwrap());
     let drawn: usize = shown.lines().filter(|l| l.contains('│')).map(|l| l.matches('↑').count()).sum();
     assert_eq!(drawn as u64, count.as_u64().unwrap(), "{shown}");

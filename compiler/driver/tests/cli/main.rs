@@ -6,10 +6,12 @@
 
 mod bootstraps;
 mod compile;
+mod differences;
 mod failures;
 mod folder;
 mod mutations;
 mod networks;
+mod page;
 mod restart;
 mod show;
 mod tune;

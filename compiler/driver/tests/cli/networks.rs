@@ -99,3 +99,18 @@ pub fn large(layers: usize) -> String {
     let body: String = (1..=layers).map(layer).collect();
     format!("tensor large {{\n  {constants}\n  %s0 = input \"x\" : [1,4]\n{body}  output \"y\" %s{layers}\n}}\n")
 }
+
+/// Matrices and ReLUs, as many layers of each, whose values stay around 1/2. Inputs are around 1/4.
+pub fn relus(layers: usize) -> String {
+    let constants = "const @w : f64[4,4] = [0.5, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5, -0.5, 0.5, -0.5, \
+                     -0.5, 0.5]\n  const @b : f64[1,4] = [0, 0.25, 0.25, 0.25]";
+    let layer = |i: usize| {
+        format!(
+            "  %h{i} = matmul %s{before}, @w from \"layer{i}/conv\"\n  %c{i} = add_constant %h{i}, @b from \
+             \"layer{i}/conv\"\n  %s{i} = relu %c{i} from \"layer{i}/relu\"\n",
+            before = i - 1
+        )
+    };
+    let body: String = (1..=layers).map(layer).collect();
+    format!("tensor relus {{\n  {constants}\n  %s0 = input \"x\" : [1,4]\n{body}  output \"y\" %s{layers}\n}}\n")
+}

@@ -41,7 +41,7 @@ pub struct Noise<'a> {
     scheme: &'a Scheme,
     model: Model<'a>,
     sampler: Option<Gauss>,
-    layers: ByLayer<Option<f64>>,
+    layers: ByLayer<Option<(f64, f64)>>,
 }
 
 impl<'a> Noise<'a> {
@@ -66,9 +66,13 @@ impl<'a> Noise<'a> {
         Ok(self.make(ty, slots, nothing, |_, _| fresh))
     }
 
-    /// The largest standard deviation of a slot after each layer's last operation, in the order of the program.
-    pub fn layers(self) -> Vec<(String, f64)> {
-        self.layers.into_entries().into_iter().filter_map(|(layer, std_dev)| Some((layer, std_dev?))).collect()
+    /// What is known after each layer's last operation, in the order of the program.
+    pub fn layers(self) -> Vec<LayerNoise> {
+        let noise = |(layer, found): (String, Option<(f64, f64)>)| {
+            let (std_dev, range) = found?;
+            Some(LayerNoise { layer, std_dev, range })
+        };
+        self.layers.into_entries().into_iter().filter_map(noise).collect()
     }
 
     /// A result: `added(vector, slot)` is the variance of the error that the operation itself makes.
@@ -91,7 +95,8 @@ impl<'a> Noise<'a> {
             }
         }
         if let Some(layer) = self.layers.current() {
-            *layer = Some(variance.iter().flatten().copied().fold(0.0, f64::max).sqrt());
+            let range = slots.iter().flatten().fold(0.0, |m: f64, x| m.max(x.abs()));
+            *layer = Some((variance.iter().flatten().copied().fold(0.0, f64::max).sqrt(), range));
         }
         NoisyValue { ty, slots: Arc::new(slots), variance: Arc::new(variance) }
     }
@@ -291,13 +296,24 @@ impl NoisyOutput {
     }
 }
 
+/// The result of a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNoise {
+    /// The layer, as reports name it.
+    pub layer: String,
+    /// The largest standard deviation of a slot.
+    pub std_dev: f64,
+    /// The largest magnitude of a slot.
+    pub range: f64,
+}
+
 /// The outputs of a program with their errors, before client operations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoisyRun {
     /// One for each output of the program.
     pub outputs: Vec<NoisyOutput>,
-    /// The largest standard deviation of a slot after each layer, in the order of the program.
-    pub layers: Vec<(String, f64)>,
+    /// The result of each layer, in the order of the program.
+    pub layers: Vec<LayerNoise>,
 }
 
 /// Pack, run with the noise model, unpack, for a program that verifies. With a seed the outputs hold one sample of the
