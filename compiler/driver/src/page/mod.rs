@@ -22,7 +22,7 @@ use html::Html;
 
 const STYLE: &str = include_str!("style.css");
 /// Nothing is loaded and nothing runs, whatever a name in a model says.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+const POLICY: &str = include_str!("policy.txt");
 
 /// The page of a stored program.
 pub fn page(report: &Report, manifest: &Manifest) -> String {
@@ -42,7 +42,7 @@ fn head(h: &mut Html, report: &Report) {
     h.element("head", &[], |h| {
         h.empty("meta", &[("charset", "utf-8")]);
         h.empty("meta", &[("name", "viewport"), ("content", "width=device-width, initial-scale=1")]);
-        h.empty("meta", &[("http-equiv", "Content-Security-Policy"), ("content", POLICY)]);
+        h.empty("meta", &[("http-equiv", "Content-Security-Policy"), ("content", POLICY.trim_end())]);
         // An empty icon, so that browsers do not ask for one.
         h.empty("link", &[("rel", "icon"), ("href", "data:,")]);
         h.leaf("title", &[], format!("{}: encrypted inference", report.network));
