@@ -232,8 +232,10 @@ mod tests {
         assert_eq!((curve.exact.len(), curve.pieces.len()), (PARTS + 1, 3));
         for piece in &curve.pieces {
             let error = |(x, &y): (f64, &f64)| (y - x.max(0.0)).abs();
-            let worst = points(piece.range).zip(&piece.values).map(error).fold(0.0, f64::max);
-            assert!(worst < 0.2, "{worst}: {piece:?}");
+            // In the padding beyond what was seen it need not follow.
+            let seen = points(piece.range).zip(&piece.values).filter(|(x, _)| x.abs() <= 2.0);
+            let worst = seen.map(error).fold(0.0, f64::max);
+            assert!(worst < 0.1, "{worst}: {piece:?}");
         }
     }
 
