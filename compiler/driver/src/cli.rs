@@ -111,6 +111,16 @@ pub struct How {
     /// Share of calibration inputs whose class the polynomial network must keep
     #[arg(long, value_name = "SHARE", default_value_t = MIN_AGREEMENT)]
     pub min_agreement: f64,
+    /// Compile all networks that the search comes across and that are not worse than a cheaper one, and tell what each
+    /// takes; the report keeps it
+    #[arg(long)]
+    pub pareto: bool,
+    /// Take this network of those that --pareto prints, from 1 on
+    #[arg(long, value_name = "N")]
+    pub choose: Option<usize>,
+    /// Take the most precise network whose program has at most so many levels
+    #[arg(long, value_name = "LEVELS")]
+    pub max_depth: Option<u32>,
     /// The largest error of the outputs that the scheme's noise may cause, as a share of their range
     #[arg(long, value_name = "SHARE", default_value_t = MAX_ERROR)]
     pub max_error: f64,
@@ -138,6 +148,13 @@ const MAX_SAMPLES: usize = 2000;
 const MIN_AGREEMENT: f64 = 0.99;
 const MAX_ERROR: f64 = 1.0 / 1024.0;
 
+impl How {
+    /// Whether all networks of the front are compiled, and not only the one that the search chooses.
+    pub fn compares(&self) -> bool {
+        self.pareto || self.choose.is_some() || self.max_depth.is_some()
+    }
+}
+
 /// As the command line without options.
 impl Default for How {
     fn default() -> Self {
@@ -150,6 +167,9 @@ impl Default for How {
             no_rewrite: false,
             max_samples: MAX_SAMPLES,
             min_agreement: MIN_AGREEMENT,
+            pareto: false,
+            choose: None,
+            max_depth: None,
             max_error: MAX_ERROR,
             batch: 1,
             ring: None,

@@ -15,6 +15,7 @@ mod comparison;
 mod diagnostic;
 pub mod diff;
 pub mod explain;
+mod front;
 pub mod page;
 pub mod pipeline;
 mod preprocess;

@@ -1,5 +1,6 @@
 //! The whole compilation, as one readable function.
 
+use crate::front::{self, Candidate};
 use crate::preprocess::Preprocess;
 use crate::progress::Progress;
 use crate::report::Report;
@@ -9,7 +10,7 @@ use hec_import::Parts;
 use hec_ir::artifact::{Artifact, ClientFile, ClientPrograms};
 use hec_ir::cost::CostTable;
 use hec_ir::tensor::{Graph, Tensor};
-use hec_nonlinear::{Calibration, Pin, Replaced};
+use hec_nonlinear::{Calibration, Front, Pin, Replaced};
 use hec_optimize::Optimized;
 use std::path::Path;
 
@@ -59,17 +60,24 @@ pub fn compile(imported: &Graph, how: &How, progress: &mut Progress) -> Result<C
     let samples = samples::encrypted(&how.calibrate, imported, client.prologue.as_ref())?;
 
     progress.stage("nonlinear: polynomials for activations");
-    let replaced = nonlinear(&body, &samples, how)?;
+    let Front { networks, chosen } = networks(&body, &samples, how)?;
 
     progress.stage("optimize: equality saturation");
-    let optimized = rewrite(&replaced.graph, how)?;
+    let rewritten = networks.iter().map(|n| rewrite(&n.graph, how)).collect::<Result<Vec<_>, _>>()?;
 
     progress.stage("pack, plan, schedule: choosing a ring");
     let options = ring_options(how)?;
-    let (optimized, back) = cheapest(optimized, &samples, &options)?;
+    let program = |optimized| cheapest(optimized, &samples, &options);
+    let candidate = |(replaced, optimized)| Candidate { replaced, program: program(optimized) };
+    let mut candidates: Vec<Candidate> = networks.into_iter().zip(rewritten).map(candidate).collect();
+    let taken = front::pick(&candidates, chosen, how)?;
+    let points = if how.compares() { front::points(&candidates, taken)? } else { Vec::new() };
+    let Candidate { replaced, program } = candidates.swap_remove(taken);
+    let (optimized, back) = program?;
 
     progress.stage("report");
     let mut report = Report::new(&client, &replaced, &optimized, &back, &options, how)?;
+    report.front = points;
     if samples.is_empty() {
         report.warnings.push(UNCALIBRATED.to_owned());
     }
@@ -97,6 +105,15 @@ pub fn read_network(model: &Path, batch: usize) -> Result<Graph, Failure> {
         return crate::text::load_tensor(model);
     }
     Ok(hec_import::import(model, &hec_import::ImportOptions { batch })?)
+}
+
+/// The networks to choose from: the one that the search chooses, or all that it found if the user compares them.
+fn networks(graph: &Graph, samples: &[Vec<Tensor>], how: &How) -> Result<Front, Failure> {
+    if !how.compares() {
+        return Ok(Front { networks: vec![nonlinear(graph, samples, how)?], chosen: 0 });
+    }
+    let calibration = Calibration { samples: samples.to_vec() };
+    Ok(hec_nonlinear::front(graph, &calibration, &nonlinear_options(how)?)?)
 }
 
 /// Replace what is not polynomial.

@@ -1,4 +1,5 @@
-//! Prints which share of labelled images networks in tensor text classify as labelled, in clear.
+//! Prints which share of labelled images networks in tensor text classify as labelled, in clear, and how many images go
+//! astray: a polynomial gets what is far beyond its range.
 //!
 //! `cargo bench -p hec-tune --bench accuracy -- [--images FILE --labels FILE] NETWORK.hel..`. The images are those of
 //! CIFAR-10 in the folder `HEC_SHARED`, or else in `shared` next to the workspace, if no others are given.
@@ -23,6 +24,9 @@ fn load(path: &Path) -> Graph {
     }
 }
 
+/// An image whose largest logit is this many times the median image's has left the ranges of the network.
+const ASTRAY: f64 = 8.0;
+
 fn class(logits: &[f64]) -> usize {
     (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap()
 }
@@ -35,9 +39,12 @@ fn print(path: &Path, images: &Path, labels: &[usize]) {
     let logits: Vec<Vec<f64>> = inputs.par_iter().map(|x| graph.run(x).unwrap().remove(0).data).collect();
     let right = logits.iter().zip(labels).filter(|(l, label)| class(l) == **label).count();
     let size = |x: &f64| if x.is_finite() { x.abs() } else { f64::INFINITY };
-    let largest = logits.iter().flatten().map(size).fold(0.0, f64::max);
+    let mut sizes: Vec<f64> = logits.iter().map(|l| l.iter().map(size).fold(0.0, f64::max)).collect();
+    sizes.sort_by(f64::total_cmp);
+    let largest = sizes.last().copied().unwrap_or(0.0);
+    let astray = sizes.iter().filter(|s| **s > ASTRAY * sizes[sizes.len() / 2]).count();
     println!(
-        "{right:>5} of {:<5}  {:>5.1}%  {largest:>13.3e}  {}",
+        "{right:>5} of {:<5}  {:>5.1}%  {astray:>6}  {largest:>13.3e}  {}",
         logits.len(),
         share(right, logits.len()),
         path.display()
@@ -67,6 +74,6 @@ fn main() {
         return;
     }
     let labels = read_labels(&labels).unwrap();
-    println!("        right          largest logit  network");
+    println!("        right          astray  largest logit  network");
     networks.iter().for_each(|network| print(network, &images, &labels));
 }

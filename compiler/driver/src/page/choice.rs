@@ -12,53 +12,63 @@ const LEFT: f64 = 40.0;
 const BOTTOM: f64 = 34.0;
 const MARGIN: f64 = 12.0;
 
-/// The Pareto front.
+/// The networks among which the choice was made.
 pub(super) fn networks(h: &mut Html, r: &Report) {
     if r.front.is_empty() {
         return;
     }
-    let about = "Networks of which none is better than another in depth, work and error at once; the one that was taken is \
-                 filled. Work is in products of two ciphertexts, the error that of the outputs.";
-    super::section(h, "front", "Pareto front", about, |h| {
+    let about = "Networks of which none is better than a cheaper one, as programs; the one that was taken is filled. Classes \
+                 and errors are those of validation inputs, relative to the original network.";
+    super::section(h, "front", "Networks compared", about, |h| {
         draw_front(h, &r.front);
         let columns = [
             Heading::Word("network"),
+            Heading::Word("replacements"),
             Heading::Number("levels"),
-            Heading::Number("work"),
+            Heading::Number("one thread"),
+            Heading::Number("MiB"),
+            Heading::Number("classes kept"),
             Heading::Number("error"),
-            Heading::Number("predicted time"),
+            Heading::Word("outcome"),
         ];
         table::table(h, "The networks", &columns, |h| table::body(h, |h| networks_rows(h, &r.front)));
     });
 }
 
 fn networks_rows(h: &mut Html, front: &[FrontPoint]) {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     for (i, point) in front.iter().enumerate() {
-        let class = if point.taken { "taken" } else { "" };
-        h.element("tr", &[("class", class)], |h| {
-            name(h, format!("{}{}", i + 1, if point.taken { ", taken" } else { "" }), "");
-            cell(h, point.depth);
-            cell(h, number(point.work));
-            cell(h, if point.error > 0.0 { format!("{:.2} %", 100.0 * point.error) } else { "none".to_owned() });
+        h.element("tr", &[("class", if point.taken { "taken" } else { "" })], |h| {
+            name(h, i + 1, "");
+            words(h, &point.choices);
+            cell(h, point.depth.map(|d| d.to_string()).unwrap_or_default());
             cell(h, point.seconds.map(seconds).unwrap_or_default());
+            cell(h, point.memory.map(|bytes| format!("{:.0}", bytes as f64 / 1024.0 / 1024.0)).unwrap_or_default());
+            cell(h, point.classes.map(percent).unwrap_or_default());
+            cell(h, point.relative_error.map(percent).unwrap_or_default());
+            words(h, point.refused.as_deref().unwrap_or(if point.taken { "taken" } else { "" }));
         });
     }
 }
 
+/// Predicted seconds over levels.
 fn draw_front(h: &mut Html, front: &[FrontPoint]) {
-    let ends = |value: fn(&FrontPoint) -> f64| {
-        front.iter().map(value).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
+    let dots: Vec<(f64, f64, bool)> =
+        front.iter().filter_map(|p| Some((f64::from(p.depth?), p.seconds?, p.taken))).collect();
+    let ends = |value: fn(&(f64, f64, bool)) -> f64| {
+        dots.iter().map(value).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
     };
-    let depth = |p: &FrontPoint| f64::from(p.depth);
-    let work = |p: &FrontPoint| p.work;
-    let (low, high) = ends(depth);
+    if dots.len() < 2 {
+        return;
+    }
+    let (low, high) = ends(|d| d.0);
     let x = Axis::new((low - 0.5, high + 0.5), (LEFT, WIDTH - MARGIN));
-    let (low, high) = ends(work);
-    let room = 0.1 * (high - low);
+    let (low, high) = ends(|d| d.1);
+    let room = 0.1 * (high - low).max(1e-3 * high);
     let y = Axis::new((low - room, high + room), (HEIGHT - BOTTOM, MARGIN));
     let view = format!("0 0 {WIDTH} {HEIGHT}");
     h.element("svg", &[("viewBox", &view), ("width", &place(WIDTH)), ("role", "img")], |h| {
-        h.leaf("title", &[], "Levels and work of each network");
+        h.leaf("title", &[], "Levels and predicted seconds of each network");
         let bottom = place(HEIGHT - BOTTOM + 14.0);
         for tick in x.ticks(6).into_iter().filter(|t| t.fract() == 0.0) {
             h.leaf("text", &[("x", &place(x.at(tick))), ("y", &bottom), ("text-anchor", "middle")], number(tick));
@@ -70,12 +80,12 @@ fn draw_front(h: &mut Html, front: &[FrontPoint]) {
             h.leaf("text", &[("x", &x), ("y", &below), ("text-anchor", "end")], number(tick));
         }
         let (middle, below) = (place((LEFT + WIDTH) / 2.0), place(HEIGHT - 5.0));
-        h.leaf("text", &[("x", &middle), ("y", &below), ("text-anchor", "middle")], "levels (upwards: work)");
-        for point in front {
-            let class = if point.taken { "dot" } else { "path" };
-            let (cx, cy) = (place(x.at(depth(point))), place(y.at(work(point))));
+        h.leaf("text", &[("x", &middle), ("y", &below), ("text-anchor", "middle")], "levels (upwards: seconds)");
+        for (depth, time, taken) in dots {
+            let (cx, cy) = (place(x.at(depth)), place(y.at(time)));
+            let class = if taken { "dot" } else { "path" };
             h.element("circle", &[("class", class), ("cx", &cx), ("cy", &cy), ("r", "5")], |h| {
-                h.leaf("title", &[], format!("{} levels, work {}", point.depth, number(point.work)));
+                h.leaf("title", &[], format!("{depth} levels, {}", seconds(time)));
             });
         }
     });

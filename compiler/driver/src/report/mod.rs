@@ -137,15 +137,26 @@ pub struct LayerReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FrontPoint {
-    /// Levels.
-    pub depth: u32,
-    /// Its work, in products of two ciphertexts.
-    pub work: f64,
-    /// The error of its outputs, relative to the polynomial network's; 0 if it is equal to that.
-    pub error: f64,
-    /// Predicted seconds of one thread, where it was packed and planned.
+    /// Its replacements, with how often each is used.
+    pub choices: String,
+    /// Levels of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u32>,
+    /// Predicted seconds of one thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// Bytes of its keys, its ciphertexts and its constants in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<usize>,
+    /// Share of validation samples that keep their class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<f64>,
+    /// rms error of the outputs relative to their rms, on the validation samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_error: Option<f64>,
+    /// Why it has no program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Whether it was taken.
     pub taken: bool,
 }

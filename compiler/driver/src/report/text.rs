@@ -45,6 +45,7 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
         writeln!(out, "           the client gets {} numbers of weights", c.weights)?;
     }
     write_alternatives(out, r)?;
+    write_front(out, r)?;
     if let Some(a) = &r.agreement {
         let classes = a.classes.map_or(String::new(), |c| format!("{:.1} % of the classes kept, ", 100.0 * c));
         writeln!(
@@ -111,6 +112,22 @@ fn write_alternatives(out: &mut String, r: &Report) -> std::fmt::Result {
         let ring = format!("N = 2^{}", a.log_n);
         let reason = outcome.strip_prefix(&format!("{ring}: ")).unwrap_or(&outcome);
         writeln!(out, "{title:<10} {ring}, {with}: {reason}")?;
+    }
+    Ok(())
+}
+
+fn write_front(out: &mut String, r: &Report) -> std::fmt::Result {
+    for (i, point) in r.front.iter().enumerate() {
+        let title = if i == 0 { "networks" } else { "" };
+        let mut facts = vec![point.choices.clone()];
+        facts.extend(point.depth.map(|depth| format!("{depth} levels")));
+        facts.extend(point.seconds.map(|seconds| format!("{seconds:.3} s predicted")));
+        facts.extend(point.memory.map(|bytes| format!("{:.0} MiB", bytes as f64 / 1024.0 / 1024.0)));
+        facts.extend(point.classes.map(|share| format!("{:.1} % of the classes kept", 100.0 * share)));
+        facts.extend(point.relative_error.map(|error| format!("outputs within {:.1} %", 100.0 * error)));
+        facts.extend(point.refused.clone());
+        let taken = if point.taken { ": taken" } else { "" };
+        writeln!(out, "{title:<10} {}. {}{taken}", i + 1, facts.join(", "))?;
     }
     Ok(())
 }

@@ -80,3 +80,18 @@ fn toy_parameters_need_a_flag_and_say_what_they_are() {
     assert!(client["security"].as_str().is_some_and(|line| line.contains("INSECURE")));
     assert!(folder.hec("compile squares.hel --ring 12 --insecure-toy --emit schedule").contains("insecure_toy"));
 }
+
+#[test]
+fn the_networks_that_were_tried_are_told_and_one_can_be_taken() {
+    let folder = Folder::with_digits("front");
+    let compile = "compile digits.onnx --calibrate calibration.npy --max-samples 60 --min-agreement 1";
+    let told = folder.hec(&format!("{compile} --pareto"));
+    assert!(told.contains("networks   1. 2 ") && told.contains(" levels, ") && told.contains(": taken"), "{told}");
+    let first = folder.hec(&format!("{compile} --choose 1"));
+    let line = first.lines().find(|line| line.starts_with("networks   1. ")).unwrap();
+    assert!(line.ends_with(": taken"), "{line}");
+    folder.fails_with(&format!("{compile} --choose 99"), &["HEC-C011", "no network 99", "--pareto"]);
+    folder.fails_with(&format!("{compile} --max-depth 1"), &["HEC-C012", "1 levels", "the shallowest takes"]);
+    let depth = folder.hec(&format!("{compile} --max-depth 20"));
+    assert!(depth.contains("networks   1. "), "{depth}");
+}

@@ -82,7 +82,8 @@ fn a_network_too_deep_for_the_ring() {
 fn a_network_too_noisy_for_the_ring() {
     let folder = Folder::with_digits("too-noisy");
     let compile = "compile digits.onnx --calibrate calibration.npy --ring 13";
-    folder.fails_with(compile, &["HEC-L004", "N = 2^13", "noise", "larger ring", "--max-error"]);
+    let strict = format!("{compile} --max-error 0.00001");
+    folder.fails_with(&strict, &["HEC-L004", "N = 2^13", "noise", "larger ring", "--max-error"]);
     assert!(folder.hec(&format!("{compile} --max-error 0.01")).contains("N = 2^13"));
 }
 
