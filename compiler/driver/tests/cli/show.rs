@@ -67,7 +67,8 @@ fn a_simulation_compares_with_the_model_and_the_labels() {
     assert!(json["against_model"]["same_class"].as_u64().unwrap() >= 97, "{json}");
     assert!(json["correct"].as_u64().unwrap() >= 95, "{json}");
     assert_eq!(json["model_correct"], 97);
-    assert!(json["against_exact"]["log2_max"].as_f64().unwrap() < -14.0, "{json}");
+    // At most what --max-error allows by default.
+    assert!(json["against_exact"]["log2_max"].as_f64().unwrap() < -10.0, "{json}");
     assert!(folder.path("out.npy").exists());
     // Without noise the program is itself; with another seed the noise is another one.
     let exact: Value = serde_json::from_str(&folder.hec(&format!("{command} --json --no-noise --count 5"))).unwrap();
