@@ -43,7 +43,8 @@ fn encrypted_digits_are_read_as_clear_ones() {
         encrypted.log2_rms, encrypted.log2_max, encrypted.range
     );
     assert_eq!(encrypted.same_class, Some(3));
-    assert!(encrypted.log2_max <= -14.0, "{encrypted:?}");
+    // At most what --max-error allows by default.
+    assert!(encrypted.log2_max <= -10.0, "{encrypted:?}");
     assert!((encrypted.log2_rms - predicted).abs() <= 3.0, "{encrypted:?}, predicted 2^{predicted:.1}");
 }
 
