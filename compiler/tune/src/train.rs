@@ -33,8 +33,9 @@ const RANGED: usize = 500;
 /// Ranges are as wide as those of the original network, and this share of their width more on both sides.
 const PADDING: f32 = 0.05;
 /// In training, what leaves a range by more than this share of its width is cut off: at first, so that the functions can
-/// give way to polynomials without any sample going astray, and at the end, when the network stands almost alone.
-const GUARD: [f32; 2] = [0.1, 1.0];
+/// give way to polynomials without any sample going astray, and at the end, when the
+/// network has to do without.
+const GUARD: [f32; 2] = [0.1, 0.25];
 
 /// An input of the network: one list of elements for each, as they lie in buffers.
 type Sample = Vec<Vec<f32>>;
