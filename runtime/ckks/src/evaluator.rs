@@ -164,11 +164,7 @@ impl Evaluator {
     /// # Errors
     /// Operands of three parts, levels that differ, another key, other parameters.
     pub fn multiply(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        self.check(a)?;
-        self.check(b)?;
-        if a.level != b.level {
-            return Err(CkksError::LevelMismatch { left: a.level, right: b.level });
-        }
+        self.check_factors(a, b)?;
         let (a0, a1) = a.two_parts()?;
         let (b0, b1) = b.two_parts()?;
         let part = |pairs: &[(&Poly, &Poly)]| self.sum_of_products(a0.basis(), pairs);
@@ -216,7 +212,7 @@ impl Evaluator {
         out
     }
 
-    fn sum_of_products(&self, basis: Basis, pairs: &[(&Poly, &Poly)]) -> Poly {
+    pub(crate) fn sum_of_products(&self, basis: Basis, pairs: &[(&Poly, &Poly)]) -> Poly {
         let mut out = Poly::any(&self.context, basis);
         out.for_each_limb(&self.context, |k, table, x| {
             let limbs: Vec<_> = pairs.iter().map(|(a, b)| (a.limb(k), b.limb(k))).collect();
@@ -236,6 +232,13 @@ impl Evaluator {
     fn by_parts(&self, a: &Ciphertext, b: &Ciphertext, with: fn(Modulus, &mut [f64], &[f64], &[f64])) -> Ciphertext {
         let parts = a.parts.iter().zip(&b.parts).map(|(a, b)| self.poly_of(with, a, b)).collect();
         Ciphertext { parts, ..*a }
+    }
+
+    /// Whether two ciphertexts can be multiplied.
+    pub(crate) fn check_factors(&self, a: &Ciphertext, b: &Ciphertext) -> Result<(), CkksError> {
+        self.check(a)?;
+        self.check(b)?;
+        if a.level == b.level { Ok(()) } else { Err(CkksError::LevelMismatch { left: a.level, right: b.level }) }
     }
 
     fn check_pair(&self, a: &Ciphertext, b: &Ciphertext) -> Result<(), CkksError> {

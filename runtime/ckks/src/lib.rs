@@ -54,6 +54,7 @@
 #![forbid(unsafe_code)]
 
 mod basis;
+mod block;
 mod bootstrap;
 mod ciphertext;
 mod context;

@@ -1,21 +1,16 @@
 //! Buffers of N residues, recycled: all data of a context is made of them.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes of unused buffers that a context keeps.
-const KEPT_BYTES: usize = 256 << 20;
-
-/// Bytes of a cache line, and of the widest vector: buffers that start at a multiple of it have no vector in two lines,
-/// which makes transforms 10 % faster.
-const LINE: usize = 64;
+use crate::block::{self, Buffer};
 
 /// Unused buffers of one length. Taking one from here is cheaper than fresh memory, whose pages the operating system
 /// clears at the first touch: that took a quarter of the time of a key switch.
 #[derive(Debug)]
 pub(crate) struct Pool {
     n: usize,
-    free: Mutex<Vec<Vec<f64>>>,
+    free: Mutex<Vec<Buffer>>,
     #[cfg(test)]
     taken: Taken,
 }
@@ -31,10 +26,7 @@ struct Taken {
 /// A buffer of N residues; goes back to its pool when dropped.
 #[derive(Debug)]
 pub(crate) struct Limb {
-    /// A little longer than N.
-    buffer: Vec<f64>,
-    /// Where the N residues start, at a multiple of `LINE`.
-    start: usize,
+    buffer: Buffer,
     pool: Arc<Pool>,
 }
 
@@ -61,20 +53,31 @@ impl Pool {
         limb
     }
 
+    fn free(&self) -> MutexGuard<'_, Vec<Buffer>> {
+        // A thread that panicked with the lock held left a whole list behind: `push` and `pop` do not panic midway.
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn buffer(&self) -> Buffer {
+        let mut free = self.free();
+        loop {
+            match free.pop() {
+                Some(buffer) => return buffer,
+                None => free.append(&mut block::take(self.n)),
+            }
+        }
+    }
+
     /// With any content: for results that overwrite all of it.
     pub fn any(self: &Arc<Self>) -> Limb {
-        // A thread that panicked with the lock held left a whole list behind: `push` and `pop` do not panic midway.
-        let recycled = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let slack = LINE / size_of::<f64>() - 1;
-        let buffer = recycled.unwrap_or_else(|| vec![0.0; self.n + slack]);
-        let start = buffer.as_ptr().align_offset(LINE).min(slack);
+        let buffer = self.buffer();
         #[cfg(test)]
         {
             use std::sync::atomic::Ordering::SeqCst;
             let now = self.taken.now.fetch_add(1, SeqCst) + 1;
             self.taken.most.fetch_max(now, SeqCst);
         }
-        Limb { buffer, start, pool: Arc::clone(self) }
+        Limb { buffer, pool: Arc::clone(self) }
     }
 }
 
@@ -82,11 +85,13 @@ impl Drop for Limb {
     fn drop(&mut self) {
         #[cfg(test)]
         self.pool.taken.now.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-        let buffer = std::mem::take(&mut self.buffer);
-        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if (free.len() + 1) * size_of_val(&buffer[..]) <= KEPT_BYTES {
-            free.push(buffer);
-        }
+        self.pool.free().push(std::mem::take(&mut self.buffer));
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        block::give_back(self.n, std::mem::take(&mut self.free()));
     }
 }
 
@@ -100,12 +105,12 @@ impl Deref for Limb {
     type Target = [f64];
 
     fn deref(&self) -> &[f64] {
-        &self.buffer[self.start..][..self.pool.n]
+        self.buffer
     }
 }
 
 impl DerefMut for Limb {
     fn deref_mut(&mut self) -> &mut [f64] {
-        &mut self.buffer[self.start..][..self.pool.n]
+        self.buffer
     }
 }

@@ -5,7 +5,7 @@ use hec_params::{Level, Scale};
 use crate::basis::TailDivider;
 use crate::digits::DigitSource;
 use crate::poly::Poly;
-use crate::switch::KeySwitch;
+use crate::switch::{Addend, KeySwitch};
 use crate::{Ciphertext, CkksError, Evaluator, KeyName};
 
 impl Evaluator {
@@ -40,6 +40,26 @@ impl Evaluator {
         let parts = self.switch_square(a, self.context.mod_down_rescale(a.level)?)?;
         let (level, scale) = self.below(a.level, a.scale)?;
         Ok(Ciphertext { parts, level, scale, ..*a })
+    }
+
+    /// a·b, relinearized and rescaled: what [`Evaluator::multiply`] and [`Evaluator::relinearize_rescale`] give, without
+    /// two of the three parts ever being in memory.
+    ///
+    /// # Errors
+    /// As both.
+    pub fn multiply_relinearize_rescale(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        let product = self.switch_product(a, b, self.context.mod_down_rescale(a.level)?)?;
+        let (level, scale) = self.below(product.level, product.scale)?;
+        Ok(Ciphertext { level, scale, ..product })
+    }
+
+    /// a·b, relinearized: what [`Evaluator::multiply`] and [`Evaluator::relinearize`] give, without two of the three parts
+    /// ever being in memory.
+    ///
+    /// # Errors
+    /// As both.
+    pub fn multiply_relinearize(&self, a: &Ciphertext, b: &Ciphertext) -> Result<Ciphertext, CkksError> {
+        self.switch_product(a, b, self.context.mod_down(a.level))
     }
 
     /// The same slots at a lower level, at the canonical scale there: drop the primes above level `to` + 1, multiply by
@@ -87,12 +107,24 @@ impl Evaluator {
         Ok((below, Scale(scale.0 / (canonical * canonical) * self.context.scale(below)?.0)))
     }
 
+    /// Two parts of a product, divided; level and scale are those of the product.
+    fn switch_product(&self, a: &Ciphertext, b: &Ciphertext, divider: &TailDivider) -> Result<Ciphertext, CkksError> {
+        self.check_factors(a, b)?;
+        let ((a0, a1), (b0, b1)) = (a.two_parts()?, b.two_parts()?);
+        let key = self.keys.get(KeyName::Relinearize, a.level)?;
+        let third = self.sum_of_products(a1.basis(), &[(a1, b1)]);
+        let source = DigitSource::made(&self.context, &third, a.level);
+        let addends = [Addend::Products(&[(a0, b0)]), Addend::Products(&[(a0, b1), (a1, b0)])];
+        let parts = KeySwitch { context: &self.context, source, key, addends }.divide(divider);
+        Ok(Ciphertext { parts, scale: Scale(a.scale.0 * b.scale.0), ..*a })
+    }
+
     /// Two parts of a product, divided.
     fn switch_square(&self, a: &Ciphertext, divider: &TailDivider) -> Result<Vec<Poly>, CkksError> {
         let (c0, c1, c2) = a.three_parts()?;
         let key = self.keys.get(KeyName::Relinearize, a.level)?;
         let source = DigitSource::made(&self.context, c2, a.level);
-        let switch = KeySwitch { context: &self.context, source, key, addends: [Some(c0), Some(c1)] };
-        Ok(switch.divide(divider))
+        let addends = [Addend::Poly(c0), Addend::Poly(c1)];
+        Ok(KeySwitch { context: &self.context, source, key, addends }.divide(divider))
     }
 }

@@ -3,7 +3,7 @@
 use hec_params::{Level, Rotation, Scale};
 
 use crate::digits::{DigitSource, Digits};
-use crate::switch::KeySwitch;
+use crate::switch::{Addend, KeySwitch};
 use crate::{Ciphertext, CkksError, Evaluator, KeyName};
 
 /// A ciphertext with its decomposition: any number of rotations share one mod_up (Halevi, Shoup 2018).
@@ -92,7 +92,7 @@ impl Evaluator {
             Some(digits) => DigitSource::kept(&self.context, c1, a.level, digits),
             None => DigitSource::made(&self.context, c1, a.level),
         };
-        let switch = KeySwitch { context: &self.context, source, key, addends: [Some(c0), None] };
+        let switch = KeySwitch { context: &self.context, source, key, addends: [Addend::Poly(c0), Addend::Zero] };
         Ok(Ciphertext { parts: switch.divide(self.context.mod_down(a.level)), ..*a })
     }
 }

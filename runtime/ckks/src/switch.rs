@@ -3,12 +3,14 @@
 //! The tail that the division needs comes first. Then every group of kept limbs goes all the way from digits to
 //! results while it is in cache: no digit and no limb of the inner product is ever written to memory.
 
+use std::ops::Deref;
+
 use crate::Context;
 use crate::basis::{TailDivider, map_tasks};
 use crate::digits::DigitSource;
 use crate::keys::EvaluationKey;
 use crate::limb::Limb;
-use crate::poly::{Poly, each_limb, is_worth_threads};
+use crate::poly::{Basis, Poly, each_limb, is_worth_threads};
 
 /// φ(round((digits·key + P·addends) / T)), for the automorphism φ of the key.
 pub(crate) struct KeySwitch<'a> {
@@ -16,7 +18,47 @@ pub(crate) struct KeySwitch<'a> {
     pub source: DigitSource<'a>,
     pub key: &'a EvaluationKey,
     /// Added to either part after a division by P alone.
-    pub addends: [Option<&'a Poly>; 2],
+    pub addends: [Addend<'a>; 2],
+}
+
+/// What is added to a part of a key switch.
+pub(crate) enum Addend<'a> {
+    Zero,
+    Poly(&'a Poly),
+    /// Σ a·b, computed when it is added: it is never written to memory as a whole.
+    Products(&'a [(&'a Poly, &'a Poly)]),
+}
+
+enum AddendLimb<'a> {
+    Read(&'a [f64]),
+    Made(Limb),
+}
+
+impl Deref for AddendLimb<'_> {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        match self {
+            AddendLimb::Read(limb) => limb,
+            AddendLimb::Made(limb) => limb,
+        }
+    }
+}
+
+impl Addend<'_> {
+    /// Limb `k` of `basis`; P times it is 0 modulo the special primes.
+    fn limb(&self, context: &Context, basis: Basis, k: usize) -> Option<AddendLimb<'_>> {
+        match self {
+            Addend::Poly(poly) if k < basis.q => Some(AddendLimb::Read(poly.limb(k))),
+            Addend::Products(pairs) if k < basis.q => {
+                let mut limb = context.pool().any();
+                let pairs: Vec<_> = pairs.iter().map(|(a, b)| (a.limb(k), b.limb(k))).collect();
+                hec_arith::sum_of_products(context.table(basis, k).modulus(), &mut limb, &pairs);
+                Some(AddendLimb::Made(limb))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl KeySwitch<'_> {
@@ -51,7 +93,9 @@ impl KeySwitch<'_> {
         let basis = self.context.extended_basis(self.source.level);
         let digits = self.source.group(self.context, g);
         let limb = |k: usize| {
-            let addends = self.addends.map(|part| part.and_then(|part| self.context.times_special_product(part, k)));
+            let addends = self.addends.each_ref().map(|addend| addend.limb(self.context, basis, k));
+            let times_p = |limb| (limb, self.context.special_product(k));
+            let addends = addends.each_ref().map(|limb| limb.as_deref().map(times_p));
             let sums = self.key.switching.inner_products(self.context, basis, k, &digits.limb(k), addends);
             sums.map(|limb| vec![limb])
         };

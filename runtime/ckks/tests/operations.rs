@@ -5,7 +5,8 @@ mod common;
 
 use common::{Party, map, parameters, party, rotated, toy, zip};
 use hec_ckks::{
-    CkksError, Complex, Context, Encoder, EvaluationKeys, Evaluator, KeyRequest, PrecisionStats, SecretKey,
+    Ciphertext, CkksError, Complex, Context, Encoder, EvaluationKeys, Evaluator, KeyRequest, PrecisionStats, SecretKey,
+    Stored,
 };
 use hec_params::{ChainRequest, Level, Rotation, Scale};
 use std::sync::Arc;
@@ -43,6 +44,10 @@ fn all_operations(mut p: Party, bits: f64) {
     p.assert_canonical(&merged, top - 1);
     p.assert_close(&merged, &expected, -bits);
     p.assert_close(&e.rescale(&e.relinearize(&product).unwrap()).unwrap(), &expected, -bits);
+    // A product in one step is the same, bit by bit.
+    let bytes = |x: &Ciphertext| vec![x.clone()].to_bytes(&p.context, &[0; 32]).unwrap();
+    assert_eq!(bytes(&e.multiply_relinearize_rescale(&a, &b).unwrap()), bytes(&merged));
+    assert_eq!(bytes(&e.multiply_relinearize(&a, &b).unwrap()), bytes(&e.relinearize(&product).unwrap()));
     // Rounding the third part is multiplied by s².
     p.assert_close(&e.relinearize(&e.rescale(&product).unwrap()).unwrap(), &expected, -bits + 4.0);
     let square = e.square(&a).unwrap();

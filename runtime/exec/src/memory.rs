@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const DEFAULT_LIMIT: usize = 2 << 30;
 /// Most that a linear map gets for its sums and for diagonals that it encodes itself.
 const MAX_WORKING: usize = 512 << 20;
+/// What it gets at least where nobody sets a limit: its baby steps are computed anew for each part of its giant steps.
+const UNLIMITED_WORKING: usize = 256 << 20;
 /// A linear map works with less, but slowly.
 const MIN_WORKING: usize = 32 << 20;
 /// The process itself: its code, the tables of the parameters, what the allocator keeps.
@@ -135,7 +137,8 @@ impl MemoryPlan {
             return Err(RunError::Memory { needed: bytes(fixed + MIN_WORKING), limit: bytes(limit) });
         }
         let left = limit.unwrap_or(DEFAULT_LIMIT).saturating_sub(fixed);
-        let working = (left / 3).clamp(MIN_WORKING, MAX_WORKING);
+        let least = if limit.is_some() { MIN_WORKING } else { UNLIMITED_WORKING };
+        let working = (left / 3).clamp(least, MAX_WORKING);
         let constants = left.saturating_sub(working);
         Ok(MemoryPlan { keys, program: stored, process: PROCESS, bootstrap, registers, working, constants })
     }

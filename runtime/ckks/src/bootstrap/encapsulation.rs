@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::digits::DigitSource;
 use crate::keys::{EvaluationKey, secret_power};
 use crate::poly::Poly;
-use crate::switch::KeySwitch;
+use crate::switch::{Addend, KeySwitch};
 use crate::switching::SwitchingKey;
 use crate::{Ciphertext, CkksError, Context, SecretKey};
 
@@ -96,7 +96,7 @@ impl EncapsulationKeys {
 
 fn switch(context: &Context, key: &EvaluationKey, level: Level, (c0, c1): (&Poly, &Poly)) -> Vec<Poly> {
     let source = DigitSource::made(context, c1, level);
-    KeySwitch { context, source, key, addends: [Some(c0), None] }.divide(context.mod_down(level))
+    KeySwitch { context, source, key, addends: [Addend::Poly(c0), Addend::Zero] }.divide(context.mod_down(level))
 }
 
 /// `weight` coefficients ±1 at random places.
