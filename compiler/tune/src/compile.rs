@@ -2,6 +2,7 @@
 
 use crate::TuneError;
 use crate::average::Average;
+use crate::borders::tied;
 use crate::layout::Broadcast;
 use crate::parameters::Sizes;
 use crate::polynomial::Polynomial;
@@ -18,6 +19,15 @@ impl Program {
     /// # Errors
     /// When it holds an operation that cannot be trained, or is ill-formed.
     pub fn compile(graph: &Graph) -> Result<Self, TuneError> {
+        Self::with_borders(graph, 0)
+    }
+
+    /// The same; polynomials that are equal are trained as one, but at the borders of images, for as many rows and columns
+    /// as `borders` says.
+    ///
+    /// # Errors
+    /// As those of [`Program::compile`].
+    pub fn with_borders(graph: &Graph, borders: usize) -> Result<Self, TuneError> {
         let program = Program {
             slots: EntityVec::new(),
             trained: EntityVec::new(),
@@ -25,11 +35,10 @@ impl Program {
             inputs: Vec::new(),
             values: EntityVec::new(),
             sizes: Sizes::default(),
-            blend: 1.0,
             guard: 0.0,
         };
         let uses = graph.users().values().map(Vec::len).collect();
-        let mut compiler = Compiler { graph, program, uses };
+        let mut compiler = Compiler { graph, program, uses, borders };
         for (id, node) in graph.nodes.iter() {
             let slot = compiler.node(id, node)?;
             compiler.program.values.push(slot);
@@ -42,6 +51,7 @@ struct Compiler<'a> {
     graph: &'a Graph,
     program: Program,
     uses: EntityVec<ValueId, usize>,
+    borders: usize,
 }
 
 impl Compiler<'_> {
@@ -56,10 +66,11 @@ impl Compiler<'_> {
             Op::Linear(steps) => return self.chain(id, node, args[0], steps),
             Op::AddConstant(constant) => return self.shift(id, node, args[0], *constant),
             Op::Polynomial { basis, coefficients } => {
-                let shape = &self.graph.constants.tensor(*coefficients).shape;
-                let (&count, lead) = shape.dims().split_last().unwrap_or((&1, &[]));
+                let constant = self.graph.constants.tensor(*coefficients);
+                let (&count, lead) = constant.shape.dims().split_last().unwrap_or((&1, &[]));
                 let broadcast = self.broadcast(&Shape::new(lead), node)?;
-                let kernel = Kernel::Polynomial(Polynomial::new(*basis, count - 1, broadcast));
+                let rows = tied(constant, self.borders);
+                let kernel = Kernel::Polynomial(Polynomial::new(*basis, count - 1, broadcast, rows));
                 return Ok(self.weighted(kernel, args, node.shape.elements(), (id, 0), *coefficients));
             }
             Op::Negate => Kernel::Negate,

@@ -83,26 +83,12 @@ pub fn function(f: Function, x: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The derivative of f times a factor and d.
-pub fn function_backward(f: Function, factor: f32, x: &[f32], d: &[f32], dx: &mut [f32]) {
-    let slope = |x: f64| f64::from(factor) * (f.eval(x + STEP) - f.eval(x - STEP)) / (2.0 * STEP);
+/// The derivative of f times d.
+pub fn function_backward(f: Function, x: &[f32], d: &[f32], dx: &mut [f32]) {
+    let slope = |x: f64| (f.eval(x + STEP) - f.eval(x - STEP)) / (2.0 * STEP);
     match f {
-        Function::Relu => {
-            dx.iter_mut().zip(x).zip(d).for_each(|((dx, x), d)| *dx += if *x > 0.0 { factor * d } else { 0.0 })
-        }
+        Function::Relu => dx.iter_mut().zip(x).zip(d).for_each(|((dx, x), d)| *dx += if *x > 0.0 { *d } else { 0.0 }),
         _ => dx.iter_mut().zip(x).zip(d).for_each(|((dx, x), d)| *dx += (slope(f64::from(*x)) * f64::from(*d)) as f32),
-    }
-}
-
-/// out = (1 − share)·f(x) + share·y
-pub fn blend(f: Function, share: f32, [x, y]: [&[f32]; 2], out: &mut [f32]) {
-    if share < 1.0 {
-        function(f, x, out);
-    }
-    match share {
-        0.0 => {}
-        1.0 => out.copy_from_slice(y),
-        _ => out.iter_mut().zip(y).for_each(|(out, y)| *out += share * (y - *out)),
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod augment;
 mod average;
+mod borders;
 mod checkpoint;
 mod compile;
 mod elementwise;

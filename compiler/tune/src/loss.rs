@@ -35,9 +35,9 @@ pub struct Shares {
     pub temperature: f32,
     /// Squared difference of outputs, relative to their variance; its logarithm, as in [`Hint::apply`].
     pub outputs: f32,
-    /// The same for the inputs of activations, each layer's.
+    /// The same for the inputs of activations, of each layer.
     pub hints: f32,
-    /// Squared distance of these from their ranges, relative to half their width.
+    /// How far these are beyond their ranges, of each layer.
     pub range: f32,
 }
 
@@ -106,6 +106,10 @@ pub fn plain_divergence(found: &[f32], wanted: &[f32]) -> f64 {
 /// Elements whose squares are added up before they join the others.
 const LINE: usize = 64;
 
+/// What the sum of squared distances from the ranges, each in halves of a range's width, counts inside of its logarithm.
+/// It is no mean: a single element that leaves its range is squared by every layer after it.
+const BEYOND: f32 = 3.0;
+
 /// What the input of an activation should be.
 #[derive(Clone, Debug)]
 pub struct Hint {
@@ -117,7 +121,6 @@ pub struct Hint {
     pub scale: f32,
     /// The range of each position of a period, and one over half its width.
     ranges: Vec<[f32; 3]>,
-    elements: usize,
 }
 
 impl Hint {
@@ -136,7 +139,7 @@ impl Hint {
             [lo, hi, 2.0 / (hi - lo).max(0.01 * widest)]
         };
         let scale = (1.0 / (variance.max(1e-12) * elements.max(1) as f64)) as f32;
-        Some(Hint { student, teacher, scale, ranges: broadcast.index.iter().map(range).collect(), elements })
+        Some(Hint { student, teacher, scale, ranges: broadcast.index.iter().map(range).collect() })
     }
 
     /// The range of each position of a period.
@@ -144,17 +147,17 @@ impl Hint {
         (self.student, self.ranges.iter().map(|&[lo, hi, _]| [lo, hi]).collect())
     }
 
-    /// ln(1 + e) for e the mean of squared differences, weighted, and for e the mean of squared distances from the ranges,
-    /// weighted inside the logarithm; the gradient is added, times `share`. The logarithms keep a sample that has gone
-    /// astray from drowning the others.
+    /// ln(1 + e) for e the mean of squared differences, and for e the sum of squared distances from the ranges, each
+    /// weighted; the gradient is added, times `share`. The logarithms keep a sample that has gone astray from drowning the
+    /// others.
     pub fn apply(&self, shares: &Shares, found: &[f32], wanted: &[f32], share: f32, gradient: &mut [f32]) -> f64 {
         let squares = |(f, w): (&f32, &f32)| (f - w) * (f - w);
         let sum: f32 =
             found.chunks(LINE).zip(wanted.chunks(LINE)).map(|(f, w)| f.iter().zip(w).map(squares).sum::<f32>()).sum();
         let error = self.scale * sum;
-        let (period, range) = (self.ranges.len(), shares.range / self.elements as f32);
-        let beyond_ranges = range * self.beyond(found);
-        let range = range / (1.0 + beyond_ranges);
+        let period = self.ranges.len();
+        let beyond_ranges = BEYOND * self.beyond(found);
+        let range = shares.range * BEYOND / (1.0 + beyond_ranges);
         let hints = shares.hints * self.scale / (1.0 + error);
         let rows = found.chunks_exact(period).zip(wanted.chunks_exact(period)).zip(gradient.chunks_exact_mut(period));
         for ((found, wanted), gradient) in rows {
@@ -163,7 +166,8 @@ impl Hint {
                 *g += 2.0 * share * (hints * (f - w) + range * beyond * inverse);
             }
         }
-        f64::from(shares.hints) * libm::log1p(f64::from(error)) + libm::log1p(f64::from(beyond_ranges))
+        let (hints, range) = (f64::from(shares.hints), f64::from(shares.range));
+        hints * libm::log1p(f64::from(error)) + range * libm::log1p(f64::from(beyond_ranges))
     }
 
     /// The sum of squared distances from the ranges.

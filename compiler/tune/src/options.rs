@@ -14,8 +14,10 @@ pub struct Options {
     pub batch: usize,
     /// The largest step of a parameter, relative to its size.
     pub rate: f64,
-    /// The share of the steps during which the functions give way to their polynomials.
-    pub blend: f64,
+    /// By which share of its width a number may leave its range in training before it is cut off: at first, and at the end.
+    pub guard: [f32; 2],
+    /// How many rows and columns at each border of an image have polynomials of their own.
+    pub borders: usize,
     /// Parts of the loss.
     pub shares: Shares,
     /// How samples are changed.
@@ -26,11 +28,12 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             seed: 1,
-            epochs: 40,
-            batch: 128,
+            epochs: 20,
+            batch: 64,
             rate: 0.002,
-            blend: 0.4,
-            shares: Shares { temperature: 4.0, outputs: 0.1, hints: 1.0, range: 1500.0 },
+            guard: [0.3, 1.0],
+            borders: 1,
+            shares: Shares { temperature: 4.0, outputs: 0.1, hints: 0.5, range: 2.5 },
             augment: Augment::Auto,
         }
     }

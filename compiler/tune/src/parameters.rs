@@ -26,6 +26,10 @@ pub struct Place {
 impl Sizes {
     /// A place for a step of that kernel, whose constant has `count` numbers.
     pub fn place(&mut self, kernel: &Kernel, count: usize) -> Place {
+        let count = match kernel {
+            Kernel::Polynomial(p) => p.trained(),
+            _ => count,
+        };
         let (working, gradient) = match kernel {
             Kernel::Product(p) => (p.working(), p.gradient()),
             Kernel::Polynomial(p) => (p.working(), p.working()),
@@ -74,7 +78,7 @@ impl Parameters {
             let Some(weights) = &step.weights else { continue };
             let numbers = &graph.constants.tensor(weights.constant).data;
             let numbers = match &step.kernel {
-                Kernel::Polynomial(p) => p.coordinates(numbers),
+                Kernel::Polynomial(p) => p.coordinates(&p.of_rows(numbers)),
                 _ => numbers.iter().map(|&x| x as f32).collect(),
             };
             parameters.trained[weights.place.trained()].copy_from_slice(&numbers);
@@ -106,7 +110,7 @@ impl Parameters {
     pub fn constant(&self, step: &Step, shape: &Shape) -> Option<Tensor> {
         let numbers = &self.trained[step.weights.as_ref()?.place.trained()];
         let data = match &step.kernel {
-            Kernel::Polynomial(p) => p.coefficients(numbers),
+            Kernel::Polynomial(p) => p.to_rows(&p.coefficients(numbers)),
             _ => numbers.iter().map(|&x| f64::from(x)).collect(),
         };
         Tensor::new(shape.clone(), data)

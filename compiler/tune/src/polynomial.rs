@@ -16,32 +16,61 @@ pub struct Polynomial {
     degree: usize,
     /// Which polynomial each position takes.
     pub broadcast: Broadcast,
+    /// Which polynomial each row of the constant is.
+    rows: Vec<u32>,
     /// For each polynomial a square matrix, row-major: coefficients = matrix · coordinates.
     transforms: Vec<f64>,
 }
 
 impl Polynomial {
-    /// With the coefficients themselves as coordinates.
-    pub fn new(basis: Basis, degree: usize, broadcast: Broadcast) -> Self {
+    /// With the coefficients themselves as coordinates. Positions take rows of a constant, and `rows` has the polynomial
+    /// of each, numbered from 0 on without gaps.
+    pub fn new(basis: Basis, degree: usize, mut broadcast: Broadcast, rows: Vec<u32>) -> Self {
         let size = degree + 1;
+        broadcast.index.iter_mut().for_each(|i| *i = rows[*i as usize]);
+        broadcast.count = rows.iter().max().map_or(0, |most| *most as usize + 1);
         let identity = (0..broadcast.count * size * size).map(|i| f64::from(i / size % size == i % size)).collect();
-        Polynomial { basis, degree, broadcast, transforms: identity }
+        Polynomial { basis, degree, broadcast, rows, transforms: identity }
+    }
+
+    /// How many numbers are trained.
+    pub fn trained(&self) -> usize {
+        self.broadcast.count * self.size()
+    }
+
+    /// The coefficients of each polynomial from the rows of the constant.
+    pub fn of_rows(&self, numbers: &[f64]) -> Vec<f64> {
+        let mut out = vec![0.0; self.trained()];
+        for (row, &which) in numbers.chunks_exact(self.size()).zip(&self.rows) {
+            out[which as usize * self.size()..][..self.size()].copy_from_slice(row);
+        }
+        out
+    }
+
+    /// The reverse of [`Polynomial::of_rows`].
+    pub fn to_rows(&self, coefficients: &[f64]) -> Vec<f64> {
+        self.rows
+            .iter()
+            .flat_map(|&which| &coefficients[which as usize * self.size()..][..self.size()])
+            .copied()
+            .collect()
     }
 
     fn size(&self) -> usize {
         self.degree + 1
     }
 
-    /// Choose coordinates for the moments of the inputs: `mean(which, i, j)` is the mean of basis function i times
-    /// basis function j. Functions that the others determine keep a small scale of their own.
-    pub fn condition(&mut self, mean: impl Fn(usize, usize, usize) -> f64) {
+    /// Choose coordinates for the moments of the inputs: `means(which)` are the means of basis function i times basis
+    /// function j, row-major. Functions that the others determine keep a small scale of their own.
+    pub fn condition(&mut self, means: impl Fn(usize) -> Vec<f64>) {
         let size = self.size();
         for which in 0..self.broadcast.count {
+            let means = means(which);
             let mut columns: Vec<Vec<f64>> = Vec::new();
             let dot = |a: &[f64], b: &[f64]| -> f64 {
                 (0..size)
                     .flat_map(|i| (0..size).map(move |j| (i, j)))
-                    .map(|(i, j)| a[i] * b[j] * mean(which, i, j))
+                    .map(|(i, j)| a[i] * b[j] * means[i * size + j])
                     .sum()
             };
             for k in 0..size {

@@ -46,8 +46,6 @@ pub enum Kernel {
     Function(Function),
     /// Numbers beyond a range, which repeats, become the ends of what the program allows.
     Guard(Vec<[f32; 2]>),
-    /// From a function of the first argument to the second argument, as far as the program has come.
-    Blend(Function),
 }
 
 /// A step: its arguments and its result are buffers.
@@ -91,8 +89,6 @@ pub struct Program {
     pub values: EntityVec<ValueId, SlotId>,
     /// Sizes of the parameters' forms.
     pub sizes: crate::parameters::Sizes,
-    /// The share of the second argument in every blend, from 0 to 1.
-    pub blend: f32,
     /// By which share of its width numbers may leave a guarded range on each side.
     pub guard: f32,
 }
@@ -123,8 +119,8 @@ impl Program {
     }
 
     /// The same program for training. Whatever reads one of the buffers of `ranges` finds its numbers within their ranges,
-    /// which repeat. Whatever reads the second buffer of a blend finds it blended with the function of the first one.
-    pub fn guarded(&self, ranges: &[(SlotId, Vec<[f32; 2]>)], blends: &[(SlotId, SlotId, Function)]) -> Self {
+    /// which repeat.
+    pub fn guarded(&self, ranges: &[(SlotId, Vec<[f32; 2]>)]) -> Self {
         let mut program = Program { steps: Vec::new(), ..self.clone() };
         let mut renamed = BTreeMap::new();
         let last_write = |slot: SlotId| self.steps.iter().rposition(|s| s.out == slot);
@@ -141,13 +137,6 @@ impl Program {
                 renamed.insert(out, guarded);
                 let kernel = Kernel::Guard(ranges.clone());
                 program.steps.push(Step { kernel, args: vec![out], out: guarded, origin, weights: None });
-            }
-            if let Some(&(input, _, function)) = blends.iter().find(|b| b.1 == out && last_write(out) == Some(i)) {
-                let blended = program.slots.push(self.slots[out]);
-                program.trained.push(self.trained[out]);
-                renamed.insert(out, blended);
-                let kernel = Kernel::Blend(function);
-                program.steps.push(Step { kernel, args: vec![input, out], out: blended, origin, weights: None });
             }
         }
         program
@@ -190,7 +179,6 @@ impl Program {
                 Kernel::Power(k) => elementwise::power(*k, arg(0), out),
                 Kernel::Function(f) => elementwise::function(*f, arg(0), out),
                 Kernel::Guard(ranges) => elementwise::guard(ranges, self.guard, arg(0), out),
-                Kernel::Blend(f) => elementwise::blend(*f, self.blend, [arg(0), arg(1)], out),
             }
             workspace.values[step.out] = buffer;
         }
@@ -243,12 +231,8 @@ impl Program {
                     Kernel::Negate => elementwise::add_times(-1.0, d, dx),
                     Kernel::Multiply => elementwise::multiply_backward(x(1 - position), d, dx),
                     Kernel::Power(k) => elementwise::power_backward(*k, x(0), d, dx),
-                    Kernel::Function(f) => elementwise::function_backward(*f, 1.0, x(0), d, dx),
+                    Kernel::Function(f) => elementwise::function_backward(*f, x(0), d, dx),
                     Kernel::Guard(ranges) => elementwise::guard_backward(ranges, self.guard, x(0), d, dx),
-                    Kernel::Blend(f) if position == 0 => {
-                        elementwise::function_backward(*f, 1.0 - self.blend, x(0), d, dx);
-                    }
-                    Kernel::Blend(_) => elementwise::add_times(self.blend, d, dx),
                 }
             }
             workspace.gradients[step.out] = buffer;

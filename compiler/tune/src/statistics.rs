@@ -2,11 +2,20 @@
 
 use crate::layout::{Broadcast, channel_shape};
 use crate::parameters::Parameters;
+use crate::polynomial::Polynomial;
 use crate::program::{Kernel, Program, SlotId, Step, Workspace};
 use hec_ir::tensor::Shape;
 
 /// A parameter's unit is at least this share of those beside it.
 const LEAST_SHARE: f64 = 0.1;
+
+/// The share of the uniform measure on the range of its inputs in what the coordinates of a polynomial are orthonormal for.
+/// By the inputs alone, few of which are far out, a small step of a coordinate would be a large one at the ends of the
+/// range.
+const UNIFORM: f64 = 0.5;
+
+/// Points that stand for the uniform measure.
+const POINTS: usize = 64;
 
 /// Sums over the values of a buffer, for each of the numbers that repeat along it.
 struct Sums {
@@ -88,6 +97,57 @@ pub fn spreads<'a>(
     Some(sums.into_iter().map(|s| Spread { variance: s.variance(), ranges: s.ranges }).collect())
 }
 
+/// Moments of the basis functions of a polynomial, for each of those that repeat.
+struct Moments<'a> {
+    polynomial: &'a Polynomial,
+    arg: SlotId,
+    size: usize,
+    sums: Vec<f64>,
+    ranges: Vec<(f64, f64)>,
+}
+
+impl<'a> Moments<'a> {
+    fn of_step(step: &'a Step) -> Option<Self> {
+        let Kernel::Polynomial(polynomial) = &step.kernel else { return None };
+        let (size, count) = (polynomial.basis_functions(0.0).len(), polynomial.broadcast.count);
+        let ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); count];
+        Some(Moments { polynomial, arg: step.args[0], size, sums: vec![0.0; count * size * size], ranges })
+    }
+
+    fn add(&mut self, values: &[f32]) {
+        for line in values.chunks_exact(self.polynomial.broadcast.period()) {
+            for (&x, &which) in line.iter().zip(&self.polynomial.broadcast.index) {
+                let (x, which) = (f64::from(x), which as usize);
+                let (lo, hi) = self.ranges[which];
+                self.ranges[which] = (lo.min(x), hi.max(x));
+                add_products(&mut self.sums[which * self.size * self.size..], &self.polynomial.basis_functions(x));
+            }
+        }
+    }
+
+    /// Mean products of the basis functions of one polynomial.
+    fn means(&self, which: usize) -> Vec<f64> {
+        let square = self.size * self.size;
+        let own = &self.sums[which * square..][..square];
+        let (lo, hi) = self.ranges[which];
+        let mut uniform = vec![0.0; square];
+        for i in 0..POINTS {
+            let x = lo + (hi - lo) * (i as f64 + 0.5) / POINTS as f64;
+            add_products(&mut uniform, &self.polynomial.basis_functions(x));
+        }
+        // The first function is 1: its moment is the number of values.
+        let count = own[0].max(1.0);
+        let mixed = |(seen, uniform): (&f64, &f64)| (1.0 - UNIFORM) * seen / count + UNIFORM * uniform / POINTS as f64;
+        own.iter().zip(&uniform).map(mixed).collect()
+    }
+}
+
+fn add_products(sums: &mut [f64], functions: &[f64]) {
+    for (row, f) in sums.chunks_exact_mut(functions.len()).zip(functions) {
+        row.iter_mut().zip(functions).for_each(|(m, g)| *m += f * g);
+    }
+}
+
 /// Choose the coordinates of every polynomial of `program` for the inputs that it gets in `training`, the same program
 /// with more steps.
 pub fn condition<'a>(
@@ -96,40 +156,16 @@ pub fn condition<'a>(
     parameters: &mut Parameters,
     samples: impl Iterator<Item = &'a Vec<Vec<f32>>>,
 ) {
-    let sees = |step: &Step| match &step.kernel {
-        Kernel::Polynomial(p) => {
-            let size = p.basis_functions(0.0).len();
-            vec![0.0; p.broadcast.count * size * size]
-        }
-        _ => Vec::new(),
-    };
-    let polynomials: Vec<&Step> = training.steps.iter().filter(|s| matches!(s.kernel, Kernel::Polynomial(_))).collect();
-    let mut moments: Vec<Vec<f64>> = polynomials.iter().copied().map(sees).collect();
+    let mut seen: Vec<Moments<'_>> = training.steps.iter().filter_map(Moments::of_step).collect();
     over(training, parameters, samples, |workspace| {
-        for (step, moments) in polynomials.iter().zip(&mut moments) {
-            let Kernel::Polynomial(p) = &step.kernel else { continue };
-            let line = p.broadcast.period();
-            for (at, &x) in training.value(workspace, step.args[0]).iter().enumerate() {
-                let functions = p.basis_functions(f64::from(x));
-                let size = functions.len();
-                let own = &mut moments[p.broadcast.index[at % line] as usize * size * size..][..size * size];
-                for (row, f) in own.chunks_exact_mut(size).zip(&functions) {
-                    row.iter_mut().zip(&functions).for_each(|(m, g)| *m += f * g);
-                }
-            }
-        }
+        seen.iter_mut().for_each(|m| m.add(training.value(workspace, m.arg)));
     });
     let polynomials = program.steps.iter_mut().filter(|s| matches!(s.kernel, Kernel::Polynomial(_)));
-    for (step, moments) in polynomials.zip(&moments) {
+    for (step, seen) in polynomials.zip(&seen) {
         let (Kernel::Polynomial(p), Some(weights)) = (&mut step.kernel, &step.weights) else { continue };
         let own = &mut parameters.trained[weights.place.trained()];
         let coefficients = p.coefficients(own);
-        let size = p.basis_functions(0.0).len();
-        // The first function is 1: its moment is the number of values.
-        p.condition(|which, i, j| {
-            let own = &moments[which * size * size..];
-            own[i * size + j] / own[0].max(1.0)
-        });
+        p.condition(|which| seen.means(which));
         own.copy_from_slice(&p.coordinates(&coefficients));
     }
     parameters.derive(program);

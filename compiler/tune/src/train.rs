@@ -6,13 +6,13 @@ use crate::checkpoint::Checkpoint;
 use crate::loss::{Hint, Meaning, OutputLoss};
 use crate::optimizer::{Adam, schedule};
 use crate::options::Options;
-use crate::pairs::{Pair, pairs};
+use crate::pairs::pairs;
 use crate::parameters::{Parameters, pull_back};
 use crate::program::{Program, SlotId, Workspace};
 use crate::random::Random;
 use crate::score::Score;
-use crate::{statistics, write};
-use hec_ir::tensor::{Function, Graph, Output, Shape, Tensor};
+use crate::{borders, statistics, write};
+use hec_ir::tensor::{Graph, Output, Shape, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
@@ -32,10 +32,10 @@ const MEASURED: usize = 32;
 const RANGED: usize = 500;
 /// Ranges are as wide as those of the original network, and this share of their width more on both sides.
 const PADDING: f32 = 0.05;
-/// In training, what leaves a range by more than this share of its width is cut off: at first, so that the functions can
-/// give way to polynomials without any sample going astray, and at the end, when the
-/// network has to do without.
-const GUARD: [f32; 2] = [0.1, 0.25];
+/// The share of the steps after which numbers may leave their ranges as far as they ever may in training.
+const WIDEST: f64 = 0.6;
+/// The gradient of a piece is at most this many times as long as the median one.
+const LONGEST: f64 = 2.0;
 
 /// An input of the network: one list of elements for each, as they lie in buffers.
 type Sample = Vec<Vec<f32>>;
@@ -47,8 +47,8 @@ struct Network {
 }
 
 impl Network {
-    fn new(graph: &Graph) -> Result<Self, TuneError> {
-        let program = Program::compile(graph)?;
+    fn new(graph: &Graph, borders: usize) -> Result<Self, TuneError> {
+        let program = Program::with_borders(graph, borders)?;
         let parameters = Parameters::of_graph(&program, graph);
         Ok(Network { program, parameters })
     }
@@ -124,18 +124,17 @@ impl Trainer {
         {
             return Err(TuneError::Different);
         }
-        let (teacher, mut student) = (Network::new(original)?, Network::new(polynomial)?);
+        let polynomial = &if options.borders > 0 { borders::by_position(polynomial) } else { polynomial.clone() };
+        let (teacher, mut student) = (Network::new(original, 0)?, Network::new(polynomial, options.borders)?);
         let loaded = samples.iter().map(|s| teacher.program.load(s)).collect::<Result<Vec<Sample>, _>>()?;
         let fingerprint = fingerprint(&student.parameters.trained, &loaded, &options);
         let (training, validation) = split(loaded);
         let measured = || training.iter().step_by(training.len().div_ceil(MEASURED).max(1));
         let outputs = outputs(original, polynomial, (&teacher, &student), measured);
-        let pairs = pairs(original, polynomial);
-        let hints = hints(original, &pairs, (&teacher, &student), &training);
+        let hints = hints(original, polynomial, (&teacher, &student), &training);
         let guards: Vec<_> = hints.iter().map(Hint::guard).collect();
-        let mut guarded = student.program.guarded(&guards, &blends(&pairs, &student.program));
-        guarded.blend = blend(0, options.blend * options.epochs as f64);
-        guarded.guard = GUARD[0];
+        let mut guarded = student.program.guarded(&guards);
+        guarded.guard = options.guard[0];
         statistics::condition(&guarded, &mut student.program, &mut student.parameters, measured());
         let units = statistics::units(&guarded, &student.parameters, measured());
         let slots: Vec<SlotId> = outputs.iter().map(|o| o.teacher).collect();
@@ -168,7 +167,7 @@ impl Trainer {
             teacher,
             student,
         };
-        trainer.best.0 = trainer.score(&trainer.student.program);
+        trainer.best.0 = trainer.score();
         Ok(trainer)
     }
 
@@ -214,7 +213,6 @@ impl Trainer {
     /// When the loss is not finite.
     pub fn step(&mut self) -> Result<f64, TuneError> {
         let step = self.adam.steps;
-        self.guarded.blend = self.blend();
         self.guarded.guard = self.guard();
         let chosen = self.chosen(step);
         let share = 1.0 / chosen.len() as f32;
@@ -230,21 +228,29 @@ impl Trainer {
             }
         });
         let used = chosen.chunks(length).count();
-        let mut gradient = vec![0.0; self.student.program.sizes.gradient];
-        for piece in &pieces[..used] {
-            gradient.iter_mut().zip(&piece.gradient).for_each(|(sum, g)| *sum += g);
-        }
+        let gradient = self.together(&pieces[..used]);
         let loss = pieces[..used].iter().map(|p| p.loss).sum::<f64>() * f64::from(share);
         self.pieces = pieces;
         if !loss.is_finite() {
             return Err(TuneError::Diverged { step });
         }
-        let gradient = pull_back(&self.student.program, &gradient);
         let rate = self.options.rate * schedule(step, self.steps());
         self.adam.step(&mut self.student.parameters.trained, &gradient, &self.units, rate);
         self.student.parameters.derive(&self.student.program);
         self.losses = (self.losses.0 + loss, self.losses.1 + 1);
         Ok(loss)
+    }
+
+    /// The sum of the pieces' gradients, none of which drowns the others.
+    fn together(&self, pieces: &[Piece]) -> Vec<f32> {
+        let (program, units) = (&self.student.program, &self.units);
+        let pulled: Vec<(Vec<f32>, f64)> = pieces.par_iter().map(|p| measured(program, units, &p.gradient)).collect();
+        let lengths: Vec<f64> = pulled.iter().map(|p| p.1).collect();
+        let mut sum = vec![0.0; program.sizes.trained];
+        for ((gradient, _), share) in pulled.iter().zip(shares(&lengths)).filter(|(_, share)| *share > 0.0) {
+            sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += share * g);
+        }
+        sum
     }
 
     /// Add the gradient by one sample to a piece.
@@ -265,31 +271,23 @@ impl Trainer {
             let wanted = teacher.program.value(&piece.teacher, hint.teacher);
             let (found, gradient) = (&values[hint.student], &mut gradients[hint.student]);
             let n = wanted.len();
-            let part = share / self.hints.len() as f32;
-            piece.loss += hint.apply(shares, &found[..n], wanted, part, &mut gradient[..n]) / self.hints.len() as f64;
+            piece.loss += hint.apply(shares, &found[..n], wanted, share, &mut gradient[..n]);
         }
         self.guarded.backward(&student.parameters, &mut piece.student, &mut piece.gradient);
     }
 
-    /// The share of the polynomials in the network that the next step trains; the functions themselves have the rest.
-    pub fn blend(&self) -> f32 {
-        blend(self.adam.steps, self.options.blend * self.steps() as f64)
-    }
-
-    /// How far numbers may leave their ranges in the next step: further and further once the functions are gone.
+    /// How far numbers may leave their ranges in the next step.
     fn guard(&self) -> f32 {
-        let [first, last] = GUARD;
-        let (from, steps) = (self.options.blend, self.steps().max(1) as f64);
-        let gone = ((self.adam.steps as f64 / steps - from) / (1.0 - from).max(1e-9)).clamp(0.0, 1.0);
-        first + (last - first) * gone as f32
+        let [first, last] = self.options.guard;
+        let done = self.adam.steps as f64 / (WIDEST * self.steps() as f64).max(1.0);
+        first + (last - first) * done.min(1.0) as f32
     }
 
-    /// Measure the network on the validation samples and keep it if it is the best one without the functions themselves;
-    /// returns its score and the mean loss since the last validation.
+    /// Measure the network on the validation samples and keep it if it is the best; returns its score and the mean loss
+    /// since the last validation.
     pub fn validate(&mut self) -> (Score, f64) {
-        let finished = self.guarded.blend >= 1.0;
-        let score = self.score(if finished { &self.student.program } else { &self.guarded });
-        if finished && score.compare(&self.best.0) == Ordering::Greater {
+        let score = self.score();
+        if score.compare(&self.best.0) == Ordering::Greater {
             self.best = (score, self.student.parameters.trained.clone());
         }
         let loss = self.losses.0 / self.losses.1.max(1) as f64;
@@ -297,11 +295,11 @@ impl Trainer {
         (score, loss)
     }
 
-    /// How a program does on the validation samples with the parameters so far.
-    fn score(&self, program: &Program) -> Score {
+    /// How the network so far does on the validation samples.
+    fn score(&self) -> Score {
         let slots: Vec<SlotId> = self.outputs.iter().map(|o| o.student).collect();
         let meanings: Vec<Meaning> = self.outputs.iter().map(|o| o.meaning).collect();
-        let found = values(program, &self.student.parameters, &slots, &self.validation);
+        let found = values(&self.student.program, &self.student.parameters, &slots, &self.validation);
         Score::measure(&meanings, &found, &self.truths)
     }
 
@@ -345,6 +343,27 @@ impl Trainer {
         self.losses = checkpoint.losses;
         Ok(())
     }
+}
+
+/// A piece's gradient by the trained numbers, and its length in their units.
+fn measured(program: &Program, units: &[f32], gradient: &[f32]) -> (Vec<f32>, f64) {
+    let gradient = pull_back(program, gradient);
+    let square: f64 = gradient.iter().zip(units).map(|(g, u)| f64::from(g * u) * f64::from(g * u)).sum();
+    (gradient, libm::sqrt(square))
+}
+
+/// The share of each gradient that keeps it from being far longer than the median one: such a one holds a sample that has
+/// gone astray. What is not finite has none.
+fn shares(lengths: &[f64]) -> Vec<f32> {
+    let mut sorted: Vec<f64> = lengths.iter().map(|l| if l.is_nan() { f64::INFINITY } else { *l }).collect();
+    sorted.sort_by(f64::total_cmp);
+    let longest = LONGEST * sorted[sorted.len() / 2];
+    let share = |length: &f64| match *length {
+        length if !length.is_finite() => 0.0,
+        length if length > longest => (longest / length) as f32,
+        _ => 1.0,
+    };
+    lengths.iter().map(share).collect()
 }
 
 /// Every so many samples one for validation.
@@ -394,22 +413,15 @@ fn outputs<'a, I: Iterator<Item = &'a Sample>>(
     original.outputs.iter().zip(&polynomial.outputs).map(&mut loss).collect()
 }
 
-/// The share of the polynomials at a step, when it rises during that many steps.
-fn blend(step: usize, steps: f64) -> f32 {
-    if steps > 0.0 { (step as f64 / steps).min(1.0) as f32 } else { 1.0 }
-}
-
-/// The buffers of the functions' inputs and of what the polynomials give.
-fn blends(pairs: &[Pair], program: &Program) -> Vec<(SlotId, SlotId, Function)> {
-    let slots = |pair: &Pair| Some((program.values[pair.input], program.values[pair.output], pair.function?));
-    pairs.iter().filter_map(slots).collect()
-}
-
-fn hints(original: &Graph, pairs: &[Pair], (teacher, student): (&Network, &Network), training: &[Sample]) -> Vec<Hint> {
-    let slots = |p: &Pair| (teacher.program.values[p.original], student.program.values[p.input]);
-    let pairs: Vec<_> = pairs
-        .iter()
-        .map(|p| (slots(p).0, slots(p).1, original.shape(p.original).clone()))
+fn hints(
+    original: &Graph,
+    polynomial: &Graph,
+    (teacher, student): (&Network, &Network),
+    training: &[Sample],
+) -> Vec<Hint> {
+    let pairs: Vec<_> = pairs(original, polynomial)
+        .into_iter()
+        .map(|(o, p)| (teacher.program.values[o], student.program.values[p], original.shape(o).clone()))
         .filter(|(_, p, _)| student.program.trained[*p])
         .collect();
     let wanted: Vec<(SlotId, Shape)> = pairs.iter().map(|(slot, _, shape)| (*slot, shape.clone())).collect();
@@ -423,4 +435,17 @@ fn hints(original: &Graph, pairs: &[Pair], (teacher, student): (&Network, &Netwo
         Hint::new((pair.1, pair.0), &pair.2, spread.variance, &ranges)
     };
     pairs.iter().zip(&spreads).filter_map(hint).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_gradient_is_far_longer_than_the_median_one() {
+        assert_eq!(shares(&[1.0, 2.0, 0.5, 1.0]), [1.0; 4]);
+        assert_eq!(shares(&[1.0, 1.0, 8.0, 1.0, f64::NAN]), [1.0, 1.0, 0.25, 1.0, 0.0]);
+        assert_eq!(shares(&[f64::NAN, f64::INFINITY, 1.0]), [0.0, 0.0, 1.0]);
+        assert_eq!(shares(&[0.0, 0.0]), [1.0; 2]);
+    }
 }

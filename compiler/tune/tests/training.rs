@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
 use hec_ir::Origin;
-use hec_ir::tensor::{Function, Graph, LinearStep, Op, Output, Shape, Tensor};
+use hec_ir::tensor::{ConvAttributes, Function, Graph, LinearStep, Op, Output, Shape, Tensor};
 use hec_poly::Basis;
 use hec_tune::{Checkpoint, Options, Trainer};
 
@@ -61,18 +61,6 @@ fn train(trainer: &mut Trainer, until: usize) {
 }
 
 #[test]
-fn training_starts_as_the_original_network_and_ends_without_its_functions() {
-    let mut trainer = trainer(1);
-    let (score, _) = trainer.validate();
-    assert!(trainer.blend() == 0.0 && score.divergence < 1e-9, "{score:?}");
-    // What still has the functions themselves is no result.
-    assert!(trainer.best().divergence > 1e-3, "{:?}", trainer.best());
-    let steps = trainer.steps();
-    train(&mut trainer, steps / 2);
-    assert!(trainer.blend() == 1.0);
-}
-
-#[test]
 fn a_polynomial_network_learns_what_the_original_one_gives() {
     let mut trainer = trainer(1);
     let (start, steps) = (trainer.best(), trainer.steps());
@@ -111,6 +99,59 @@ fn a_resumed_training_ends_in_the_same_bits() {
         assert_eq!(second.graph(), whole.graph());
     }
     assert!(trainer(2).resume(whole.checkpoint()).is_err(), "another seed");
+}
+
+/// A convolution with zeros around the image, an activation, the mean of each channel.
+fn image_network(activation: impl FnOnce(&mut Graph) -> Op) -> Graph {
+    let mut graph = Graph::new("image");
+    let x = graph.input("x", Shape::new([1, 1, 5, 4]));
+    let weight = graph.constants.add("w", numbers(3, &[2, 1, 3, 3]));
+    let attributes = ConvAttributes { strides: [1, 1], pads: [1; 4], dilations: [1, 1], groups: 1 };
+    let conv = Op::Linear(vec![LinearStep::Conv { weight, attributes }]);
+    let value = graph.push(conv, [x], Origin::node("conv")).unwrap();
+    let op = activation(&mut graph);
+    let value = graph.push(op, [value], Origin::node("relu")).unwrap();
+    let mean = Op::Linear(vec![LinearStep::Mean { axes: vec![2, 3] }]);
+    let value = graph.push(mean, [value], Origin::node("pool")).unwrap();
+    graph.outputs.push(Output { name: "y".into(), value, client: vec![] });
+    graph
+}
+
+#[test]
+fn polynomials_differ_at_the_borders_of_images_alone() {
+    let original = image_network(|_| Op::Activation(Function::Relu));
+    let polynomial = image_network(|graph| {
+        let (shape, data) = (Shape::new([1, 2, 1, 1, 3]), vec![0.4, 0.5, 0.3, 0.3, 0.5, 0.2]);
+        let coefficients = graph.constants.add("relu.polynomial", Tensor { shape, data });
+        Op::Polynomial { basis: Basis::Monomial, coefficients }
+    });
+    let samples: Vec<Vec<Tensor>> = (0..100).map(|i| vec![numbers(100 + i, &[1, 1, 5, 4])]).collect();
+    let options = |borders| Options { epochs: 6, batch: 16, borders, ..Options::default() };
+    let tuned = |borders| {
+        let mut trainer = Trainer::new(&original, &polynomial, &samples, options(borders)).unwrap();
+        let (start, steps) = (trainer.best(), trainer.steps());
+        train(&mut trainer, steps);
+        assert!(trainer.best().divergence < start.divergence);
+        trainer.graph()
+    };
+    let rows = |graph: &Graph| {
+        graph.verify().unwrap();
+        let coefficients = graph.nodes.values().find_map(|n| match n.op {
+            Op::Polynomial { coefficients, .. } => Some(graph.constants.tensor(coefficients).clone()),
+            _ => None,
+        });
+        coefficients.unwrap().data.chunks_exact(3).map(<[f64]>::to_vec).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&tuned(0)).len(), 2);
+    let rows = rows(&tuned(1));
+    let at = |channel: usize, y: usize, x: usize| &rows[(channel * 5 + y) * 4 + x];
+    assert_eq!(rows.len(), 40);
+    for channel in 0..2 {
+        assert!((1..4).flat_map(|y| [at(channel, y, 1), at(channel, y, 2)]).all(|r| r == at(channel, 2, 1)));
+        assert!(at(channel, 0, 1) == at(channel, 0, 2) && at(channel, 1, 3) == at(channel, 3, 3));
+        assert!(at(channel, 0, 1) != at(channel, 2, 1) && at(channel, 0, 0) != at(channel, 0, 1));
+    }
+    assert!(at(0, 2, 1) != at(1, 2, 1));
 }
 
 #[test]

@@ -8,10 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Named constant tensors. Names are unique and made of `A-Z a-z 0-9 _ . / : -`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Constants {
     entries: EntityVec<ConstId, (String, Arc<Tensor>)>,
     by_name: BTreeMap<String, ConstId>,
+    /// The last number that was given to a name that was taken; smaller ones are taken too.
+    numbers: BTreeMap<String, usize>,
+}
+
+impl PartialEq for Constants {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
 }
 
 impl Constants {
@@ -21,10 +29,12 @@ impl Constants {
         let clean: String = name.chars().map(|c| if ok(c) { c } else { '_' }).collect();
         let base = if clean.is_empty() { "constant".to_owned() } else { clean };
         let mut unique = base.clone();
-        let mut number = 1;
-        while self.find(&unique).is_some() {
-            number += 1;
-            unique = format!("{base}.{number}");
+        if self.by_name.contains_key(&unique) {
+            let number = self.numbers.entry(base.clone()).or_insert(1);
+            while self.by_name.contains_key(&unique) {
+                *number += 1;
+                unique = format!("{base}.{number}");
+            }
         }
         let id = self.entries.push((unique.clone(), tensor.into()));
         self.by_name.insert(unique, id);
