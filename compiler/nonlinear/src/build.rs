@@ -15,7 +15,7 @@ use crate::groups::Groups;
 use crate::max_pool::{MaxPool, even};
 use crate::menu::Order;
 use crate::network::{Front, RunError, Values};
-use crate::report::{Correction, Replacement, note};
+use crate::report::{Correction, Replacement, cost, note};
 use crate::score::{Agreement, Tally};
 use crate::store::Store;
 use crate::unit::{Unit, units};
@@ -159,7 +159,7 @@ pub struct Built {
 impl Built {
     /// Levels of all replacements together, and products of ciphertexts.
     pub fn cost(&self) -> (u32, usize) {
-        self.replacements.iter().fold((0, 0), |(levels, products), r| (levels + r.depth.0, products + r.products))
+        cost(&self.replacements)
     }
 
     /// Whether some output is far larger than it should be, or others are likely to be.
@@ -235,7 +235,7 @@ impl<'a> Builder<'a> {
                 Op::Normalize(how) => {
                     let (layer, function, x) = (node.origin.layer(), node.op.name(), self.mapped[&node.args[0]]);
                     let quality = self.context.quality(layer, function, default);
-                    let norm = LayerNorm { origin: &node.origin, function, quality, robustness };
+                    let norm = LayerNorm { origin: &node.origin, function, quality };
                     let (value, report) = norm.append(&mut self, x, how)?;
                     self.replacements.push(report);
                     self.mapped.insert(id, value);
@@ -358,7 +358,8 @@ impl<'a> Builder<'a> {
         let value = (fitted.formula.emit(&mut self.graph, x, &fitted.groups, &origin))
             .map_err(|reason| NonlinearError::Shape { layer: layer.to_owned(), reason })?;
         self.replacements.push(Replacement::of(layer, name, &fitted));
-        self.order(Order { layer: layer.to_owned(), function, statistics, fit: fitted, robustness });
+        let place = Some((x, value));
+        self.order(Order { layer: layer.to_owned(), place, function, statistics, fit: fitted, robustness });
         self.mapped.insert(id, value);
         if !self.context.options.sequential {
             self.advance(layer, &[value])?;

@@ -146,6 +146,7 @@ impl Formula {
                 Step::Shift(x, _) => at(x),
                 // A quadratic is completed to a square.
                 Step::Polynomial(x, _, n) if at(x).1 && degree(n) == 2 => (1, false),
+                Step::Polynomial(x, _, n) if at(x).1 && degree(n) <= 1 => at(x),
                 Step::Polynomial(x, basis, n) => (at(x).0 + tree(*basis, n).depth(), false),
                 Step::Square(x) => product(at(x), at(x)),
                 Step::Add(x, y) | Step::Sub(x, y) => sum(at(x), at(y)),

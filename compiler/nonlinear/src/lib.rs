@@ -31,6 +31,7 @@ mod menu;
 mod minimax;
 mod moments;
 mod network;
+mod offer;
 mod options;
 mod orthogonal;
 mod pin;
@@ -50,6 +51,7 @@ mod tail;
 mod unit;
 mod view;
 
+pub use assignment::Assignment;
 pub use composite::{CompositeSign, Stage};
 pub use error::NonlinearError;
 pub use fit::{Errors, Fit, fit};
@@ -57,9 +59,10 @@ pub use formula::{Formula, Numbers, Term, numbers};
 pub use groups::Groups;
 pub use iteration::{Iteration, Root, RootStart, goldschmidt, inverse, inverse_sqrt, sqrt};
 pub use menu::{Candidate, Curve, Menu, Piece};
+pub use offer::{Offer, Offered};
 pub use options::{Calibration, Options, ROBUSTNESS, Robustness};
 pub use pin::{Choice, Family, MAX_DEGREE, Pin, PinError, parse_range};
-pub use replace::{Front, Replaced, front, replace};
+pub use replace::{Front, Replaced, assigned, front, replace};
 pub use report::{Correction, Method, Replacement};
 pub use score::Agreement;
 pub use sensitivity::{

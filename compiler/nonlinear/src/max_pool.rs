@@ -151,7 +151,7 @@ impl MaxPool<'_> {
         let maximum = builder.graph.push(Op::Add, [half_sum, half_distance], origin).map_err(|e| self.shape(e))?;
         let report = Replacement::of(layer, "max_pool", &fitted);
         let (layer, function, robustness) = (layer.to_owned(), Function::Abs, self.robustness);
-        builder.order(Order { layer, function, statistics, fit: fitted, robustness });
+        builder.order(Order { layer, place: None, function, statistics, fit: fitted, robustness });
         Ok((maximum, report))
     }
 

@@ -4,25 +4,28 @@
 
 use crate::statistics::{Density, Statistics};
 use crate::{Choice, Family, Fit, Robustness, fit};
-use hec_ir::tensor::Function;
+use hec_ir::tensor::{Function, ValueId};
 use hec_params::Depth;
 use serde::{Deserialize, Serialize};
 
-/// Polynomials that are compared, in order of cost.
-const CHOICES: [Choice; 12] = [
-    Choice::KERNEL,
-    Choice::least_squares(2),
-    Choice::least_squares(3),
-    Choice::least_squares(4),
-    Choice::least_squares(5),
-    Choice::least_squares(7),
-    Choice::least_squares(11),
-    Choice::least_squares(15),
-    Choice::least_squares(23),
-    Choice::least_squares(31),
-    Choice { family: Family::Composite, degree: 8 },
-    Choice { family: Family::Composite, degree: 11 },
+/// What is tried, in groups of the same cost, the cheapest first: of each depth the largest degree among others. A quartic
+/// is a square of a square, so that it takes two levels as a cubic does. Beyond the largest degree only compositions go on,
+/// for functions that are not smooth.
+pub(crate) const BY_COST: [&[Choice]; 10] = [
+    &[Choice::KERNEL, Choice::least_squares(2)],
+    &[Choice::least_squares(3), Choice::least_squares(4)],
+    &[Choice::least_squares(5)],
+    &[Choice::least_squares(7)],
+    &[Choice::least_squares(11)],
+    &[Choice::least_squares(15)],
+    &[Choice::least_squares(23)],
+    &[Choice::least_squares(31)],
+    &[Choice { family: Family::Composite, degree: 8 }],
+    &[Choice { family: Family::Composite, degree: 11 }],
 ];
+
+/// No level at all, where the layers around it become one. Never good enough everywhere, but for some functions.
+const LINEAR: Choice = Choice::least_squares(1);
 
 /// Points of a curve less one.
 const PARTS: usize = 48;
@@ -95,9 +98,11 @@ pub struct Piece {
 }
 
 /// A function that was replaced, with what it saw.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Order {
     pub layer: String,
+    /// The function's argument and its replacement, unless it is part of something larger.
+    pub place: Option<(ValueId, ValueId)>,
     pub function: Function,
     pub statistics: Statistics,
     pub fit: Fit,
@@ -105,17 +110,19 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Fit what else there is, as carefully as what was taken.
-    pub(crate) fn menu(&self) -> Menu {
+    /// What else there is, fitted as carefully as what was taken.
+    pub(crate) fn others(&self) -> Vec<Fit> {
         let suits = |choice: &Choice| choice.family.suits(self.function) && *choice != self.fit.choice;
         // The best even polynomial is the best one of the odd degree above, too.
         let new = |choice: &Choice| self.function != Function::Abs || !choice.is_odd_polynomial();
-        let fitted = |&choice: &Choice| {
-            let other = fit(self.function, &self.statistics, choice, self.robustness);
-            Candidate::of(&other, false)
-        };
-        let mut candidates: Vec<Candidate> =
-            CHOICES.iter().filter(|c| suits(c)).filter(|c| new(c)).map(fitted).collect();
+        let fitted = |&choice: &Choice| fit(self.function, &self.statistics, choice, self.robustness);
+        let all = std::iter::once(&LINEAR).chain(BY_COST.into_iter().flatten());
+        all.filter(|c| suits(c)).filter(|c| new(c)).map(fitted).collect()
+    }
+
+    /// What was taken beside what else there is.
+    pub(crate) fn menu(&self, others: &[Fit]) -> Menu {
+        let mut candidates: Vec<Candidate> = others.iter().map(|other| Candidate::of(other, false)).collect();
         candidates.push(Candidate::of(&self.fit, true));
         candidates.sort_by_key(|c| (c.depth, c.products, c.choice));
         Menu {
@@ -132,7 +139,7 @@ impl Candidate {
         Candidate {
             choice: fit.choice,
             taken,
-            depth: fit.formula.depth().max(Depth(1)),
+            depth: fit.formula.depth(),
             products: fit.formula.products(),
             relative: rounded(fit.errors.relative),
             max: rounded(fit.errors.max),
@@ -206,16 +213,17 @@ mod tests {
         let statistics = Statistics::measure(&x.shape, Groups::channels(&x.shape), &seen, false);
         let (function, robustness) = (Function::Relu, ROBUSTNESS[0]);
         let fit = fit(function, &statistics, choice, robustness);
-        Order { layer: "relu".to_owned(), function, statistics, fit, robustness }
+        Order { layer: "relu".to_owned(), place: None, function, statistics, fit, robustness }
     }
 
     #[test]
     fn a_menu_has_the_taken_one_once_and_more_levels_err_less() {
         for choice in [Choice::least_squares(3), Choice { family: Family::Minimax, degree: 6 }] {
-            let menu = order(choice).menu();
+            let order = order(choice);
+            let menu = order.menu(&order.others());
             let taken: Vec<Choice> = menu.candidates.iter().filter(|c| c.taken).map(|c| c.choice).collect();
             assert_eq!(taken, [choice]);
-            assert!(menu.candidates.len() >= CHOICES.len(), "{menu:?}");
+            assert!(menu.candidates.len() >= BY_COST.into_iter().flatten().count(), "{menu:?}");
             let best = |depth: u32| {
                 let at = menu.candidates.iter().filter(|c| c.depth.0 <= depth);
                 at.map(|c| c.relative).fold(f64::INFINITY, f64::min)
@@ -226,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_curve_follows_the_function_over_all_values() {
-        let curve = order(Choice::least_squares(15)).menu().curve;
+        let curve = order(Choice::least_squares(15)).menu(&[]).curve;
         assert!((curve.density.iter().sum::<f64>() - 1.0).abs() < 0.01, "{curve:?}");
         assert!(curve.range.0 < -2.0 && curve.range.1 > 2.0);
         assert_eq!((curve.exact.len(), curve.pieces.len()), (PARTS + 1, 3));

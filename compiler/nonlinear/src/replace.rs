@@ -1,12 +1,15 @@
 //! From a network to its polynomial form, with everything that is to be said of it.
 
+use crate::assignment::Assignment;
+use crate::attention::postpone;
 use crate::build::{Builder, Built, Context};
 use crate::domain;
 use crate::menu::{Menu, Order};
 use crate::network::probe;
-use crate::report::{Correction, Replacement};
+use crate::offer::{Fitted, Offer};
+use crate::report::{Correction, Replacement, cost};
 use crate::score::Agreement;
-use crate::search::{search, suffices};
+use crate::search::{attempt, open, search, suffices};
 use crate::sensitivity::{PredictedErrors, predict_errors};
 use crate::split::Split;
 use crate::{Calibration, Choice, NonlinearError, Options};
@@ -22,8 +25,8 @@ pub struct Replaced {
     pub replacements: Vec<Replacement>,
     /// What was done to the linear layers to make good what the polynomials change, in the order of the network.
     pub corrections: Vec<Correction>,
-    /// What there was for each function of single elements, in the order of the network.
-    pub menus: Vec<Menu>,
+    /// The functions of single elements, in the order of the network.
+    orders: Vec<Order>,
     /// Agreement with the original network on the calibration samples held out for validation; `None` without samples.
     pub agreement: Option<Agreement>,
     /// The value of `graph` that stands for each of the original network's values.
@@ -33,6 +36,38 @@ pub struct Replaced {
     pub errors: Option<PredictedErrors>,
     /// What the user should know: above all, that no choice was good enough and this is the best one.
     pub warnings: Vec<String>,
+    /// What each function was to be replaced by.
+    pub assignment: Assignment,
+    /// Whether it agrees with the original network as the options ask.
+    pub suffices: bool,
+    /// Layers for whose functions something else could be taken, in the network that [`replace`] gives.
+    open: Vec<String>,
+}
+
+impl Replaced {
+    /// Levels of all replacements together, and products of ciphertexts.
+    pub fn cost(&self) -> (u32, usize) {
+        cost(&self.replacements)
+    }
+
+    /// What there was for each function of single elements, in the order of the network: fitted when it is asked for.
+    pub fn menus(&self) -> Vec<Menu> {
+        self.orders.iter().map(|order| order.menu(&order.others())).collect()
+    }
+
+    /// What else could be taken for the functions of single elements, of the network that [`replace`] gives: fitted when it
+    /// is asked for.
+    ///
+    /// # Errors
+    /// When a candidate does not fit its place.
+    pub fn offer(&self) -> Result<Option<Offer>, NonlinearError> {
+        let Some(errors) = self.errors.as_ref().filter(|_| !self.open.is_empty()) else { return Ok(None) };
+        let fitted: Vec<Fitted<'_>> =
+            self.orders.iter().map(|order| Fitted { order, others: order.others() }).collect();
+        let is_open = |layer: &str| self.open.iter().any(|open| open == layer);
+        Offer::new(&self.graph, &fitted, errors, is_open)
+            .map_err(|reason| NonlinearError::Shape { layer: self.graph.name.clone(), reason })
+    }
 }
 
 /// Polynomial networks of which none is better than another one in all respects.
@@ -67,9 +102,55 @@ pub fn front(graph: &Graph, calibration: &Calibration, options: &Options) -> Res
     tried(graph, calibration, options, true)
 }
 
+/// Replace functions as each assignment says where nothing is pinned. What diverges is left out.
+///
+/// # Errors
+/// As those of [`replace`].
+pub fn assigned(
+    graph: &Graph,
+    calibration: &Calibration,
+    options: &Options,
+    assignments: &[Assignment],
+) -> Result<Vec<Replaced>, NonlinearError> {
+    if assignments.is_empty() {
+        return Ok(Vec::new());
+    }
+    check(graph, calibration, options)?;
+    with_start(graph, calibration, options, |start, held_out| {
+        let mut networks = Vec::new();
+        for assignment in assignments {
+            match attempt(start, assignment, start.has_no_samples()) {
+                Ok(built) => networks.push(finished(graph, built, held_out, options, false)?),
+                Err(NonlinearError::Diverged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(networks)
+    })
+}
+
 /// The front, or only the network that is chosen.
 fn tried(graph: &Graph, calibration: &Calibration, options: &Options, all: bool) -> Result<Front, NonlinearError> {
     check(graph, calibration, options)?;
+    with_start(graph, calibration, options, |start, held_out| {
+        let mut found = search(start, graph, options, held_out)?;
+        if !all {
+            found.networks = vec![found.networks.swap_remove(found.chosen)];
+            found.chosen = 0;
+        }
+        let finished = |(i, built)| finished(graph, built, held_out, options, i == found.chosen);
+        let networks = found.networks.into_iter().enumerate().map(finished).collect::<Result<_, _>>()?;
+        Ok(Front { networks, chosen: found.chosen })
+    })
+}
+
+/// Call with what all attempts start from, and the samples held out for validation.
+fn with_start<T>(
+    graph: &Graph,
+    calibration: &Calibration,
+    options: &Options,
+    run: impl FnOnce(&Builder<'_>, &[&[Tensor]]) -> Result<T, NonlinearError>,
+) -> Result<T, NonlinearError> {
     let chosen = spread(calibration.samples.len(), options.max_samples);
     let samples: Vec<&[Tensor]> = chosen.iter().map(|&i| calibration.samples[i].as_slice()).collect();
     let probes = probe(graph, &samples).map_err(|(i, reason)| NonlinearError::Sample { sample: chosen[i], reason })?;
@@ -81,15 +162,7 @@ fn tried(graph: &Graph, calibration: &Calibration, options: &Options, all: bool)
     let inputs: Vec<&[Tensor]> = split.samples.iter().map(|s| &**s).collect();
     let context = Context::new(graph, inputs.len(), split.fitting, validation, options);
     let start = Builder::new(&context, &inputs)?.until_first_function()?;
-    let held_out = &inputs[context.fitting..context.fitting + validation];
-    let mut found = search(&start, graph, options, held_out)?;
-    if !all {
-        found.networks = vec![found.networks.swap_remove(found.chosen)];
-        found.chosen = 0;
-    }
-    let finished = |built| finished(graph, built, held_out, options);
-    let networks = found.networks.into_iter().map(finished).collect::<Result<_, _>>()?;
-    Ok(Front { networks, chosen: found.chosen })
+    run(&start, &inputs[context.fitting..context.fitting + validation])
 }
 
 /// A finished attempt with what is to be said of it.
@@ -98,12 +171,29 @@ fn finished(
     built: Built,
     held_out: &[&[Tensor]],
     options: &Options,
+    is_chosen: bool,
 ) -> Result<Replaced, NonlinearError> {
-    let warnings = warnings(&built, options);
+    let (suffices, warnings) = (suffices(&built, options), warnings(&built, options));
     let errors = predicted(original, &built, held_out)?;
-    let Built { graph, replacements, corrections, orders, agreement, values, .. } = built;
-    let menus = orders.iter().map(Order::menu).collect();
-    Ok(Replaced { graph, replacements, corrections, menus, agreement, values, errors, warnings })
+    let open = if is_chosen { open(original, options).into_iter().map(str::to_owned).collect() } else { Vec::new() };
+    let Built { assignment, graph, replacements, corrections, mut orders, agreement, mut values, .. } = built;
+    let (graph, moved) =
+        postpone(&graph).map_err(|reason| NonlinearError::Shape { layer: "(normalisation)".to_owned(), reason })?;
+    values.values_mut().for_each(|value| *value = moved[value]);
+    orders.iter_mut().for_each(|order| order.place = order.place.map(|(x, y)| (moved[&x], moved[&y])));
+    Ok(Replaced {
+        graph,
+        replacements,
+        corrections,
+        orders,
+        agreement,
+        values,
+        errors,
+        warnings,
+        assignment,
+        suffices,
+        open,
+    })
 }
 
 /// The errors of an attempt, where there are samples to tell them by.

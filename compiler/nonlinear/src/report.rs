@@ -33,6 +33,11 @@ pub struct Replacement {
     pub advice: Option<String>,
 }
 
+/// Levels of all replacements together, and products of ciphertexts.
+pub(crate) fn cost(replacements: &[Replacement]) -> (u32, usize) {
+    replacements.iter().fold((0, 0), |(levels, products), r| (levels + r.depth.0, products + r.products))
+}
+
 /// How a linear layer was corrected.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,7 +75,7 @@ impl Replacement {
             function: function.to_owned(),
             choice: fit.choice,
             // A scale and a shift take a level where no linear map is next to them.
-            depth: fit.formula.depth().max(Depth(1)),
+            depth: fit.formula.depth(),
             products: fit.formula.products(),
             channels: fit.groups.count(),
             range: (low, high),

@@ -2,13 +2,11 @@
 
 use crate::assignment::Assignment;
 use crate::build::{Builder, Built};
+use crate::menu::BY_COST;
 use crate::replace::{functions, predicted};
 use crate::{Choice, Family, NonlinearError, Options, ROBUSTNESS};
 use hec_ir::tensor::{Graph, Node, Op, Tensor};
 use std::cmp::Ordering;
-
-/// Degrees of the least-squares fits in order of cost, the largest of each depth among them.
-const DEGREES: [usize; 8] = [2, 3, 5, 7, 11, 15, 23, 31];
 
 /// What was tried, except what is worse than something else at no less cost; from the cheapest on.
 pub(crate) struct Found {
@@ -31,7 +29,7 @@ pub(crate) fn search(
     let mut failure = None;
     let mut sufficient = None;
     for choices in menu(graph, options) {
-        for choice in choices {
+        for &choice in choices {
             match attempt(start, &Assignment::uniform(choice), blind) {
                 Ok(built) => {
                     if suffices(&built, options) {
@@ -74,8 +72,7 @@ fn cheapen(
     let Some(cheaper) = tried.iter().filter(uniform).max_by(|a, b| better(a, b)) else { return Ok(()) };
     let lower = cheaper.assignment.default_choice();
     let Some(errors) = predicted(graph, cheaper, held_out)? else { return Ok(()) };
-    let decided = |layer: &str, function: &str| options.pins.iter().any(|p| p.target == layer || p.target == function);
-    let open: Vec<&str> = functions(graph).filter(|&(l, f)| !decided(l, f)).map(|(layer, _)| layer).collect();
+    let open = open(graph, options);
     let mut layers: Vec<_> = errors.layers.iter().filter(|l| open.contains(&&*l.layer)).collect();
     layers.sort_by(|a, b| a.adds.total_cmp(&b.adds));
     let (mut enough, mut too_many) = (0, layers.len());
@@ -98,6 +95,12 @@ fn cheapen(
     Ok(())
 }
 
+/// Layers with a function that is not pinned.
+pub(crate) fn open<'a>(graph: &'a Graph, options: &Options) -> Vec<&'a str> {
+    let decided = |layer: &str, function: &str| options.pins.iter().any(|p| p.target == layer || p.target == function);
+    functions(graph).filter(|&(layer, function)| !decided(layer, function)).map(|(layer, _)| layer).collect()
+}
+
 /// What is not worse than something else at no less cost, and the choice among it.
 fn front(mut tried: Vec<Built>, options: &Options) -> Found {
     // Of equal cost the best comes first; sorting keeps the order of the rest.
@@ -117,31 +120,24 @@ fn front(mut tried: Vec<Built>, options: &Options) -> Found {
 const ROW_FUNCTIONS: [&str; 3] = ["softmax", "layer_norm", "rms_norm"];
 
 /// Choices in groups of the same cost, cheapest first. Where everything is decided there is nothing to choose.
-fn menu(graph: &Graph, options: &Options) -> Vec<Vec<Choice>> {
+fn menu(graph: &Graph, options: &Options) -> Vec<&'static [Choice]> {
     let rows = |function: &str| options.max_row_error.is_some() && ROW_FUNCTIONS.contains(&function);
     let decided = |name: &str| options.keep.contains(name) || options.pins.iter().any(|p| p.target == name);
     if functions(graph).all(|(layer, function)| decided(layer) || decided(function) || rows(function)) {
-        return vec![vec![Choice::KERNEL]];
+        return vec![&[Choice::KERNEL]];
     }
-    let group = |&degree: &usize| match degree {
-        2 => vec![Choice::KERNEL, Choice::least_squares(2)],
-        // A quartic is a square of a square: two levels as well.
-        3 => vec![Choice::least_squares(3), Choice::least_squares(4)],
-        _ => vec![Choice::least_squares(degree)],
-    };
     let straight = |node: &Node| match node.op {
         Op::Activation(function) => Family::Composite.suits(function),
         ref op => matches!(op, Op::MaxPool(_)),
     };
-    // Beyond the largest degree only compositions go on, for functions that are not smooth.
-    let signs: &[usize] = if graph.nodes.values().any(straight) { &[8, 11] } else { &[] };
-    let composite = |&degree: &usize| vec![Choice { family: Family::Composite, degree }];
-    DEGREES.iter().map(group).chain(signs.iter().map(composite)).collect()
+    let any_straight = graph.nodes.values().any(straight);
+    let suits = |group: &&[Choice]| any_straight || group.iter().all(|c| c.family != Family::Composite);
+    BY_COST.into_iter().filter(suits).collect()
 }
 
 /// The best attempt with an assignment, from the boldest setting on. When one keeps all outputs in bounds and the next, more
 /// careful one is worse, even more careful ones would be worse still. Without data nothing could tell settings apart.
-fn attempt(start: &Builder<'_>, assignment: &Assignment, blind: bool) -> Result<Built, NonlinearError> {
+pub(crate) fn attempt(start: &Builder<'_>, assignment: &Assignment, blind: bool) -> Result<Built, NonlinearError> {
     let settings = if blind { &ROBUSTNESS[..1] } else { &ROBUSTNESS[..] };
     let mut best: Option<Built> = None;
     let mut failure = None;

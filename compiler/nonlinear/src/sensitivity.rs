@@ -21,6 +21,8 @@ mod stages;
 pub use points::{MeasuredError, functions, measured_errors};
 pub use stages::predict_errors;
 
+pub(crate) use carried::share;
+
 use crate::{Calibration, NonlinearError, Options};
 use alone::Alone;
 use carried::{Carried, MARGIN, bounded, capped, distance, relative, square, together};

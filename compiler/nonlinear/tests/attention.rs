@@ -169,6 +169,23 @@ fn a_normalisation_gets_better_with_its_degree() {
     assert!(errors.is_sorted_by(|a, b| a > b) && errors[3] < 0.02, "{errors:?}");
 }
 
+/// Square, sum, polynomial, product: the dense layer behind it, of longer rows, is computed beside the first three.
+#[test]
+fn a_layer_behind_a_normalisation_takes_no_level() {
+    let (mut net, x) = Net::new(&[1, 4, 6]);
+    let x = net.norm("norm", x);
+    let y = net.dense("dense", x, 10, 1.0);
+    let graph = net.done(y);
+    let (replaced, mean, _) = held_out(&graph, &samples(&[1, 4, 6], 200, 2.0), &["layer_norm=lsq:2"]);
+    let optimized = hec_optimize::optimize(&replaced.graph, &hec_optimize::Options::default()).unwrap();
+    assert_eq!(
+        (optimized.depth_after.0, replaced.replacements[0].depth.0),
+        (4 + 1, 4),
+        "and the mean is taken off first"
+    );
+    assert!(mean < 0.1, "{mean}");
+}
+
 /// The first position is a hundred times larger than the others.
 #[test]
 fn a_position_that_differs_has_coefficients_of_its_own() {

@@ -6,7 +6,9 @@ mod common;
 use common::Random;
 use hec_ir::Origin;
 use hec_ir::tensor::{ConvAttributes, Function, Graph, LinearStep, Op, Output, Shape, Tensor, ValueId, Window};
-use hec_nonlinear::{Calibration, Choice, NonlinearError, Options, Pin, Replaced, front, replace};
+use hec_nonlinear::{
+    Assignment, Calibration, Choice, NonlinearError, Options, Pin, Replaced, assigned, front, replace,
+};
 use hec_poly::Basis;
 
 /// Samples for inputs of one shape.
@@ -146,7 +148,8 @@ fn a_higher_degree_maps_its_range_to_the_unit_interval_first() {
     }
     assert_eq!(replaced.replacements[0].choice, Choice::least_squares(7));
     assert_eq!(node(&replaced, "gelu1", "add_constant").args.len(), 1);
-    assert_eq!((replaced.replacements[1].depth.0, replaced.replacements[1].products), (1, 0));
+    // A linear function goes into the layers around it.
+    assert_eq!((replaced.replacements[1].depth.0, replaced.replacements[1].products), (0, 0));
 }
 
 #[test]
@@ -358,4 +361,43 @@ fn divergence_is_an_error_and_not_a_number() {
     }
     let error = refusal(&row.done(), &samples(&[1, 4], 10), &options);
     assert_eq!(error.code(), "nonlinear::diverged");
+}
+
+/// With the polynomials that were built in the place of the most precise ones, the offer is the network that was built.
+#[test]
+fn an_offer_holds_what_was_built_among_others() {
+    let (graph, data) = (uneven(), samples(&[1, 8], 100));
+    let options = Options { min_agreement: 1.0, ..Options::default() };
+    let replaced = replace(&graph, &data, &options).unwrap();
+    let offer = replaced.offer().unwrap().unwrap();
+    assert!(is_polynomial(&offer.graph));
+    assert_eq!(offer.precise.iter().map(|(layer, _)| layer.as_str()).collect::<Vec<_>>(), ["tanh1", "relu1"]);
+    let (mut taken, mut error) = (offer.graph.clone(), 0.0);
+    for (layer, precise) in &offer.precise {
+        let own = replaced.assignment.of(layer);
+        let others: Vec<_> = offer.candidates.iter().filter(|c| c.layer == *layer).collect();
+        assert!(others.len() >= 3 && others.iter().all(|c| c.error >= 0.0 && c.choice != *precise), "{others:?}");
+        let candidate = others.iter().find(|c| c.choice == own).unwrap();
+        error += candidate.error;
+        for id in taken.nodes.keys() {
+            let users = taken.nodes[id].args.iter_mut().filter(|arg| **arg == candidate.value);
+            users.for_each(|arg| *arg = candidate.instead);
+        }
+    }
+    assert!((error - offer.built).abs() < 1e-12 * error, "{error} {}", offer.built);
+    assert!(log2_error(&replaced.graph, &taken, &data) < -40.0);
+    // What is asked for by name is not on offer.
+    let pins = vec![Pin::parse("relu=lsq:7").unwrap()];
+    let offer = replace(&graph, &data, &Options { pins, ..options }).unwrap().offer().unwrap().unwrap();
+    assert!(offer.candidates.iter().all(|c| c.layer == "tanh1"), "{:?}", offer.candidates);
+}
+
+#[test]
+fn an_assignment_is_built_as_it_says() {
+    let (graph, data) = (uneven(), samples(&[1, 8], 100));
+    let assignment = Assignment::uniform(Choice::least_squares(3)).with(["relu1"], Choice::least_squares(7));
+    let built = assigned(&graph, &data, &Options::default(), std::slice::from_ref(&assignment)).unwrap();
+    let choices: Vec<String> = built[0].replacements.iter().map(|r| r.choice.to_string()).collect();
+    assert_eq!((built.len(), choices), (1, vec!["lsq:3".to_owned(), "lsq:7".to_owned()]));
+    assert_eq!((&built[0].assignment, built[0].offer().unwrap()), (&assignment, None));
 }

@@ -184,7 +184,7 @@ fn uniform(tensor: Tensor) -> Tensor {
 }
 
 /// Axes along which nothing changes with extent 1.
-fn smallest(mut tensor: Tensor) -> Tensor {
+pub fn smallest(mut tensor: Tensor) -> Tensor {
     for axis in 0..tensor.shape.rank() {
         let (extent, stride) = (tensor.shape.dims()[axis], tensor.shape.strides()[axis]);
         let block = (extent * stride).max(1);

@@ -15,6 +15,10 @@ const BINS: usize = 384;
 /// Nodes that stand for the uniform measure.
 const NODES: usize = 48;
 
+/// How much further up p follows e^z than what was seen, for each degree: a larger score must not make a row explode, and
+/// degrees that cannot follow that far do better with a smaller range.
+const BEYOND: f64 = 0.125;
+
 /// Values with masses on a range.
 #[derive(Clone, Debug)]
 pub struct Histogram {
@@ -39,12 +43,12 @@ impl Histogram {
     }
 }
 
-/// p with p(z)^K ≈ e^z, K = 2^squarings, on the range of the histogram padded by `pad` of its width; `share` of the
-/// measure is uniform there.
+/// p with p(z)^K ≈ e^z, K = 2^squarings, on the range of the histogram padded by `pad` of its width, and more at its upper
+/// end; `share` of the measure is uniform there.
 pub fn exponential(seen: &Histogram, (degree, squarings): (usize, u32), (pad, share): (f64, f64)) -> Local {
     let (lo, hi) = seen.range;
     let width = (hi - lo).max(1e-3);
-    let range = (lo - pad * width, hi + pad * width);
+    let range = (lo - pad * width, hi + pad * width + BEYOND * degree as f64);
     let total: f64 = seen.bins.iter().map(|b| b.0).sum();
     let scale = (1.0 - share) / total.max(f64::MIN_POSITIVE);
     let mut masses: Vec<(f64, f64)> =

@@ -2,15 +2,19 @@
 
 use super::classes::{classes, count, moments};
 use super::exponential::{Histogram, exponential, raised};
-use super::local::{Guard, Local, Pairs};
+use super::inverse::{Guard, Pairs};
+use super::local::Local;
 use super::recipe::Recipe;
 use super::scores::Table;
 use super::shift::Shift;
 use crate::Robustness;
 use crate::tail::Tail;
 
-/// How much wider than seen the range of a sum is, on each side: e^(WIDER·width).
-const WIDER: f64 = 4.0;
+/// For y: a row whose sum is beyond what was seen may get a quotient of up to 2.
+const START: Guard = Guard { reach: 2.0, bounds: (0.1, 2.0), most: 1e3, exponent: 1.0 };
+
+/// For r: its attention may then be anything between nothing and a little too much.
+const INVERSE: Guard = Guard { bounds: (-0.2, 1.6), ..START };
 
 /// Variance of the logarithm of a variance, by which row positions are told apart.
 const SPREAD: f64 = 0.3;
@@ -128,7 +132,6 @@ impl Rows {
     /// Fit the polynomials of a recipe.
     pub fn fit(&self, recipe: Recipe, robustness: Robustness) -> Option<Head> {
         let exponential = self.exponentials(recipe, robustness);
-        let guard = Guard { factor: libm::exp(WIDER * robustness.width), share: robustness.share };
         let many = count(&self.row_class);
         let mut pairs = vec![(Pairs::default(), Pairs::default()); many];
         let mut sums = Vec::with_capacity(self.fitting * self.rows);
@@ -139,14 +142,14 @@ impl Rows {
             sums.push((class, early, late));
         }
         let start = match recipe.start {
-            Some((degree, _)) => Some(pairs.iter().map(|p| p.0.inverse(degree, guard)).collect::<Option<Vec<_>>>()?),
+            Some((degree, _)) => Some(pairs.iter().map(|p| p.0.inverse(degree, START)).collect::<Option<Vec<_>>>()?),
             None => None,
         };
         for (class, early, late) in sums {
             let quotient = late * start.as_ref().map_or(1.0, |s| s[class].eval(early));
             pairs[class].1.values.push((quotient, quotient));
         }
-        let inverse = pairs.iter().map(|p| p.1.inverse(recipe.inverse, guard)).collect::<Option<Vec<_>>>()?;
+        let inverse = pairs.iter().map(|p| p.1.inverse(recipe.inverse, INVERSE)).collect::<Option<Vec<_>>>()?;
         Some(Head { exponential, start, inverse })
     }
 

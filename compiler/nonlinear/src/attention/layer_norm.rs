@@ -1,28 +1,30 @@
 //! Normalisation of rows by polynomials: x·p(v) with p(v) ≈ 1/√(v + ε) for the mean square v of a row.
 //!
-//! The mean is taken off in the linear maps before. v takes two levels (a square, a sum), then p its own, then the product.
+//! The mean is taken off in the linear maps before. v takes two levels (a square, a sum), then p its own, then the product,
+//! beside which the linear map that follows is computed.
 //! p is fitted in relative error; positions of a sequence that differ from the others, as the first token often does by two
 //! orders of magnitude, have coefficients of their own, which narrows the range for the rest. Where v hardly varies a
 //! constant does (THE-X; T. Chen et al., 2022).
 
 use super::classes::{classes, count, moments};
 use super::emitter::Emitter;
-use super::local::{Guard, Local, Pairs};
+use super::inverse::{Guard, Pairs};
+use super::local::Local;
 use super::quality::Quality;
 use super::recipe::{levels, products};
 use super::squares::Squares;
 use crate::build::Builder;
 use crate::report::Replacement;
 use crate::tail::Tail;
-use crate::{Choice, NonlinearError, ROBUSTNESS, Robustness};
+use crate::{Choice, NonlinearError};
 use hec_ir::Origin;
 use hec_ir::tensor::{LinearStep, Normalization, Shape, ShapeError, Tensor, ValueId};
 use hec_params::Depth;
 
-/// How much wider than seen the range of a mean square is, on each side: e^(WIDER·width).
-const WIDER: f64 = 4.0;
+/// A row of small norm may come out half as large again. A single token far from all others must not spoil the rest.
+const GUARD: Guard = Guard { reach: 2.0, bounds: (0.0, 1.5), most: 0.003, exponent: 0.0 };
 
-/// A more careful fit must have less than this share of the error to be preferred.
+/// A deeper recipe must have less than this share of the error to be preferred.
 const CLEARLY: f64 = 0.8;
 
 /// One layer's replacement.
@@ -33,8 +35,6 @@ pub struct LayerNorm<'a> {
     pub function: &'static str,
     /// How good it must be.
     pub quality: Quality,
-    /// How carefully.
-    pub robustness: Robustness,
 }
 
 /// A polynomial and Newton steps y ← y·(3 − v·y²)/2 after it.
@@ -115,14 +115,11 @@ impl LayerNorm<'_> {
             Quality::Within(_) => true,
             Quality::Degree(most) => r.newton == 0 && r.degree <= most && 2 * r.degree > most.min(8),
         };
-        let careful = || ROBUSTNESS.iter().copied().skip_while(|&r| r != self.robustness);
         let mut best: Option<Fitted> = None;
         for recipe in RECIPES.into_iter().filter(wanted) {
-            for robustness in careful() {
-                let Some(fitted) = squared.fit(recipe, robustness) else { continue };
-                if best.as_ref().is_none_or(|b| fitted.relative < CLEARLY * b.relative) {
-                    best = Some(fitted);
-                }
+            let Some(fitted) = squared.fit(recipe) else { continue };
+            if best.as_ref().is_none_or(|b| fitted.relative < CLEARLY * b.relative) {
+                best = Some(fitted);
             }
             if let (Quality::Within(error), Some(b)) = (self.quality, &best)
                 && b.relative <= error
@@ -161,15 +158,14 @@ impl Squared {
         Squared { rows: count, values, fitting, class }
     }
 
-    fn fit(&self, recipe: Recipe, robustness: Robustness) -> Option<Fitted> {
+    fn fit(&self, recipe: Recipe) -> Option<Fitted> {
         let mut pairs = vec![Pairs::default(); count(&self.class)];
         for (i, &v) in self.values.iter().take(self.fitting * self.rows).enumerate() {
             pairs[self.class[i % self.rows]].values.push((v, libm::sqrt(v)));
         }
-        let guard = Guard { factor: libm::exp(WIDER * robustness.width), share: robustness.share };
         let fit = |p: &Pairs| match recipe.degree {
             0 => p.constant(),
-            degree => p.inverse(degree, guard),
+            degree => p.inverse(degree, GUARD),
         };
         let polynomials = pairs.iter().map(fit).collect::<Option<Vec<Local>>>()?;
         let mut fitted = Fitted { recipe, polynomials, relative: 0.0, max: 0.0, outside: 0.0 };

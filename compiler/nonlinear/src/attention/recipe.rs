@@ -22,7 +22,7 @@ const fn recipe(degree: usize, squarings: u32, start: Option<(usize, u32)>, inve
 }
 
 /// What is tried, in the order of depth: from 4 levels to 12.
-pub const RECIPES: [Recipe; 20] = [
+pub const RECIPES: [Recipe; 22] = [
     recipe(2, 1, None, 1),
     recipe(2, 1, None, 2),
     recipe(4, 1, None, 2),
@@ -38,6 +38,8 @@ pub const RECIPES: [Recipe; 20] = [
     recipe(8, 1, Some((2, 0)), 4),
     recipe(4, 2, Some((2, 1)), 4),
     recipe(8, 2, Some((2, 1)), 2),
+    recipe(8, 1, Some((2, 0)), 8),
+    recipe(8, 1, Some((4, 0)), 4),
     recipe(8, 2, Some((2, 1)), 4),
     recipe(8, 2, Some((4, 0)), 4),
     recipe(8, 2, Some((4, 1)), 4),
@@ -86,6 +88,6 @@ mod tests {
     #[test]
     fn recipes_are_in_the_order_of_depth() {
         let depths: Vec<u32> = RECIPES.iter().map(|r| r.depth().0).collect();
-        assert_eq!(depths, [4, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 8, 9, 9, 9, 10, 10, 11, 12, 13]);
+        assert_eq!(depths, [4, 5, 6, 6, 6, 7, 7, 7, 8, 8, 8, 8, 9, 9, 9, 10, 10, 10, 10, 11, 12, 13]);
     }
 }

@@ -17,6 +17,8 @@ pub struct Table<'a> {
     queries: Option<Vec<&'a Tensor>>,
     /// 1 where a score counts.
     mask: Option<Tensor>,
+    /// Whether a row may be shifted by its own scores.
+    pub mixes: bool,
     /// The first samples are for fitting.
     pub fitting: usize,
 }
@@ -27,7 +29,7 @@ impl<'a> Table<'a> {
         how: &Scores,
         base: Vec<&Tensor>,
         queries: Option<Vec<&'a Tensor>>,
-        (shape, fitting): (&Shape, usize),
+        (shape, mixes, fitting): (&Shape, bool, usize),
     ) -> Self {
         let dims = shape.dims();
         let columns = dims[dims.len() - 1];
@@ -41,7 +43,7 @@ impl<'a> Table<'a> {
             }
         };
         let scores = base.iter().map(scores).collect();
-        Table { heads, rows, columns, scores, queries, mask: how.mask.clone(), fitting }
+        Table { heads, rows, columns, scores, queries, mask: how.mask.clone(), mixes, fitting }
     }
 
     /// How many samples there are.

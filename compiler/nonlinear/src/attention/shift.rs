@@ -2,7 +2,8 @@
 //!
 //! The best c is the logarithm of Σ e^z. What of it is linear in the row costs nothing: with z = q·Kᵀ, taking Σ w_m·z_m
 //! off a row is taking Σ w_m·k_m off every key, and taking u·q off it is taking u off every key; both go into the linear
-//! map that makes the keys. w, u and a constant for each row position are a ridge regression of the logarithm.
+//! map that makes the keys. w, u and a constant for each row position are a ridge regression of the logarithm. Where the
+//! keys are rows divided by their norms w is 0, since mixing keys would take a level after the division.
 
 use super::scores::Table;
 use crate::moments::{Affine, Moments, Rows};
@@ -24,7 +25,8 @@ pub struct Shift {
 impl Shift {
     /// Fitted to the logarithms of the sums of a head's rows.
     pub fn fit(table: &Table<'_>, head: usize) -> Self {
-        let inputs = table.columns + table.width();
+        let columns = if table.mixes { table.columns } else { 0 };
+        let inputs = columns + table.width();
         let means = Means::of(table, head, inputs);
         let (seen, unseen) = (0..table.samples()).partition::<Vec<usize>, _>(|&s| s < table.fitting);
         let moments = |samples: &[usize]| {
@@ -44,7 +46,8 @@ impl Shift {
             measured.fold((check.error(&zero), zero), best).1
         };
         let slopes = &affine.slopes[0];
-        let (columns, query) = (slopes[..table.columns].to_vec(), slopes[table.columns..].to_vec());
+        let (mut columns, query) = (slopes[..columns].to_vec(), slopes[columns..].to_vec());
+        columns.resize(table.columns, 0.0);
         let constant =
             |mean: &Vec<f64>| mean[inputs] - mean[..inputs].iter().zip(slopes).map(|(m, s)| m * s).sum::<f64>();
         Shift { columns, query, constants: means.0.iter().map(constant).collect() }
@@ -87,9 +90,10 @@ impl Means {
     }
 }
 
-/// The scores of a row, masked ones too, its query, and the logarithm of its sum.
+/// The scores of a row, masked ones too, where they are mixed; its query; and the logarithm of its sum.
 fn features<'t>(table: &'t Table<'_>, sample: usize, head: usize, row: usize) -> impl Iterator<Item = f64> + 't {
-    let scores = table.row(sample, head, row).iter().copied();
+    let mixed = if table.mixes { table.columns } else { 0 };
+    let scores = table.row(sample, head, row)[..mixed].iter().copied();
     let query = table.query(sample, head, row).iter().copied();
     scores.chain(query).chain(std::iter::once_with(move || table.log_sum(sample, head, row)))
 }

@@ -9,6 +9,7 @@ use super::emitter::Emitter;
 use super::head::{Head, Miss, Rows};
 use super::local::Local;
 use super::pattern::Scores;
+use super::postpone::is_normalized;
 use super::quality::Quality;
 use super::recipe::{RECIPES, Recipe};
 use super::scores::Table;
@@ -70,9 +71,10 @@ impl Softmax<'_> {
         let query = how.product.map(|(q, _)| q);
         let keep: Vec<ValueId> = [Some(how.base), query, v].into_iter().flatten().collect();
         let shape = builder.graph.shape(x).clone();
+        let mixes = how.product.is_none_or(|(_, k)| !is_normalized(&builder.graph, k));
         let observed = builder.observe(layer, &keep)?;
         let queries = query.map(|q| observed.values(q));
-        let table = Table::new(&how, observed.values(how.base), queries, (&shape, observed.fitting));
+        let table = Table::new(&how, observed.values(how.base), queries, (&shape, mixes, observed.fitting));
         let fitted = self.fit(&table).ok_or_else(|| NonlinearError::Diverged { layer: layer.to_owned() })?;
         let report = fitted.report(layer);
         let mut emitter = Emitter { graph: &mut builder.graph, origin: self.origin };
@@ -360,6 +362,12 @@ fn mix(
     (heads, columns): (usize, usize),
 ) -> Result<ValueId, ShapeError> {
     let size = columns * columns;
+    let diagonal = |m: &[f64]| m.iter().enumerate().all(|(i, &f)| f == 0.0 || i.is_multiple_of(columns + 1));
+    if matrices.chunks_exact(size).all(diagonal) {
+        let shape = Shape::new([split(emitter.graph.shape(x)).0, &[1, columns]].concat());
+        let data = matrices.chunks_exact(size).flat_map(|m| m.iter().step_by(columns + 1).copied()).collect();
+        return emitter.scale(x, suffix, Tensor { shape, data });
+    }
     if matrices.chunks_exact(size).all(|m| m == &matrices[..size]) {
         let weight = Tensor { shape: Shape::new([columns, columns]), data: matrices[..size].to_vec() };
         let weight = emitter.constant(suffix, weight);

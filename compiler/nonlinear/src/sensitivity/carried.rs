@@ -55,7 +55,12 @@ impl Carried {
 
 /// The error that layers make together.
 pub fn together(errors: impl Iterator<Item = f64>) -> f64 {
-    libm::pow(errors.map(|e| libm::pow(e, COHERENCE)).sum(), 1.0 / COHERENCE)
+    libm::pow(errors.map(share).sum(), 1.0 / COHERENCE)
+}
+
+/// The measure of an error that is summed over layers.
+pub fn share(error: f64) -> f64 {
+    libm::pow(error, COHERENCE)
 }
 
 /// Squares of samples, none larger than a multiple of the median.
