@@ -2,7 +2,7 @@
 
 use crate::extract::Chosen;
 use crate::language::{EGraph, Lang, Network};
-use crate::tables::{AddendId, Exponent, InputId, OpaqueId, Step, Tables};
+use crate::tables::{AddendId, DeviationId, Exponent, InputId, OpaqueId, Step, Tables};
 use crate::{Alternative, OptimizeError};
 use egg::{Id, Language};
 use hec_ir::Origin;
@@ -15,7 +15,13 @@ use std::sync::Arc;
 
 /// The e-graph of a network and the classes of its outputs, in order.
 pub(crate) fn to_egraph(graph: &Graph, alternatives: &[Alternative]) -> Result<(EGraph, Vec<Id>), OptimizeError> {
-    let tables = Tables::new(graph.constants.clone());
+    let mut tables = Tables::new(graph.constants.clone());
+    tables.deviations = alternatives.iter().map(|a| a.error * a.sensitivity).collect();
+    let numbered = || (0..).map(DeviationId).zip(alternatives);
+    let mut own: BTreeMap<ValueId, Vec<DeviationId>> = BTreeMap::new();
+    for (id, a) in numbered().filter(|(_, a)| a.value == a.instead) {
+        own.entry(a.value).or_default().push(id);
+    }
     let mut egraph = EGraph::new(Network { tables, ..Network::default() });
     let mut classes: EntityVec<ValueId, Id> = EntityVec::new();
     for (value, node) in graph.nodes.iter() {
@@ -24,12 +30,12 @@ pub(crate) fn to_egraph(graph: &Graph, alternatives: &[Alternative]) -> Result<(
         let args: Vec<Id> = node.args.iter().map(|&a| classes[a]).collect();
         let mut class = add_node(&mut egraph, value, node, &args);
         // A value that is an approximation itself: what uses it sees a class apart from the exact one.
-        for own in alternatives.iter().filter(|a| a.value == value && a.instead == value) {
-            class = instead(&mut egraph, own, class);
+        for &deviation in own.get(&value).into_iter().flatten() {
+            class = instead(&mut egraph, deviation, class);
         }
         classes.push(class);
     }
-    for other in alternatives.iter().filter(|a| a.value != a.instead) {
+    for (deviation, other) in numbered().filter(|(_, a)| a.value != a.instead) {
         let (value, class) = (classes.get(other.value).copied(), classes.get(other.instead).copied());
         let (Some(value), Some(class)) = (value, class) else {
             return Err(unusable(other, "there is no such value"));
@@ -37,7 +43,7 @@ pub(crate) fn to_egraph(graph: &Graph, alternatives: &[Alternative]) -> Result<(
         if graph.shape(other.value) != graph.shape(other.instead) {
             return Err(unusable(other, "their shapes differ"));
         }
-        let replaced = instead(&mut egraph, other, class);
+        let replaced = instead(&mut egraph, deviation, class);
         egraph.union(value, replaced);
     }
     if let Some(bad) = alternatives.iter().find(|a| (a.error * a.sensitivity).is_nan() || a.error * a.sensitivity < 0.0)
@@ -49,8 +55,7 @@ pub(crate) fn to_egraph(graph: &Graph, alternatives: &[Alternative]) -> Result<(
     Ok((egraph, roots))
 }
 
-fn instead(egraph: &mut EGraph, alternative: &Alternative, class: Id) -> Id {
-    let deviation = egraph.analysis.tables.add_deviation(alternative.error * alternative.sensitivity);
+fn instead(egraph: &mut EGraph, deviation: DeviationId, class: Id) -> Id {
     let deviation = egraph.add(Lang::Deviation(deviation));
     egraph.add(Lang::Instead([deviation, class]))
 }
@@ -64,11 +69,18 @@ fn add_node(egraph: &mut EGraph, value: ValueId, node: &Node, args: &[Id]) -> Id
     let lang = match (&node.op, args) {
         (Op::Linear(steps), &[x]) => {
             let origin = Arc::new(node.origin.clone());
-            let steps = steps.iter().map(|s| Step { step: s.clone(), origin: Arc::clone(&origin) }).collect();
+            let same = |step: &LinearStep| match step {
+                LinearStep::Scale { factor } => LinearStep::Scale { factor: tables.first_of(*factor) },
+                other => other.clone(),
+            };
+            let steps = steps.iter().map(|s| Step { step: same(s), origin: Arc::clone(&origin) }).collect();
             let chain = tables.add_chain(steps);
             Lang::Linear([egraph.add(Lang::Chain(chain)), x])
         }
-        (Op::AddConstant(c), &[x]) => Lang::AddConstant([egraph.add(Lang::Addend(AddendId(c.0))), x]),
+        (Op::AddConstant(c), &[x]) => {
+            let addend = Lang::Addend(AddendId(tables.first_of(*c).0));
+            Lang::AddConstant([egraph.add(addend), x])
+        }
         (Op::Polynomial { basis, coefficients }, &[x]) => {
             let polynomial = tables.add_polynomial(*basis, *coefficients);
             Lang::Polynomial([egraph.add(Lang::Coefficients(polynomial)), x])

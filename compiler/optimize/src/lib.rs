@@ -27,12 +27,13 @@ use egg::{Runner, SimpleScheduler, StopReason};
 use hec_ir::Depth;
 use hec_ir::tensor::{Graph, ShapeError, ValueId};
 use language::{Lang, Network};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 /// Budgets of the search.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// E-nodes at which the search stops.
     pub node_limit: usize,
@@ -42,11 +43,19 @@ pub struct Options {
     pub candidates: usize,
     /// Rules that are left out, by their equation.
     pub without: Vec<String>,
+    /// The largest error of the outputs that alternatives may make together.
+    pub max_error: f64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { node_limit: 20_000, iteration_limit: 24, candidates: 3, without: Vec::new() }
+        Options {
+            node_limit: 20_000,
+            iteration_limit: 24,
+            candidates: 3,
+            without: Vec::new(),
+            max_error: f64::INFINITY,
+        }
     }
 }
 
@@ -61,6 +70,8 @@ pub struct Optimized {
     pub depth_before: Depth,
     /// Levels after.
     pub depth_after: Depth,
+    /// Levels of the shallowest network that was found.
+    pub depth_least: Depth,
     /// How often each rule found something new, by the rule's equation.
     pub fired: Vec<(String, usize)>,
     /// The budget that ended the search, if it did not end because nothing new was found.
@@ -123,6 +134,19 @@ pub struct Candidate {
     pub work: u64,
     /// The error of its outputs that its alternatives make.
     pub error: f64,
+    /// The alternatives that it takes, by their positions.
+    pub taken: Vec<usize>,
+}
+
+/// The networks that an e-graph holds and that are not worse than another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Front {
+    /// Least depth first.
+    pub candidates: Vec<Candidate>,
+    /// How often each rule found something new, by the rule's equation.
+    pub fired: Vec<(String, usize)>,
+    /// The budget that ended the search, if it did not end because nothing new was found.
+    pub limit: Option<Limit>,
 }
 
 /// Why a network cannot be rewritten.
@@ -142,19 +166,26 @@ pub enum OptimizeError {
 /// # Errors
 /// When `graph` is not well-formed.
 pub fn optimize(graph: &Graph, options: &Options) -> Result<Optimized, OptimizeError> {
-    optimize_among(graph, &[], options)
+    let Front { candidates, fired, limit } = optimize_among(graph, &[], options)?;
+    let mut candidates = candidates.into_iter();
+    let first = candidates.next().ok_or_else(|| OptimizeError::Rewritten("no graph is left".to_owned()))?;
+    Ok(Optimized {
+        depth_before: depth(graph),
+        depth_after: first.depth,
+        depth_least: first.depth,
+        graph: first.graph,
+        others: candidates.collect(),
+        fired,
+        limit,
+    })
 }
 
-/// Rewrite `graph`, in which some values may be replaced by others.
+/// Rewrite `graph`, in which some values may be replaced by others. There may be no network within the largest error.
 ///
 /// # Errors
 /// When `graph` is not well-formed, or an alternative names a value that does not exist, has another shape or an error
 /// that is no number.
-pub fn optimize_among(
-    graph: &Graph,
-    alternatives: &[Alternative],
-    options: &Options,
-) -> Result<Optimized, OptimizeError> {
+pub fn optimize_among(graph: &Graph, alternatives: &[Alternative], options: &Options) -> Result<Front, OptimizeError> {
     graph.verify()?;
     let (egraph, roots) = convert::to_egraph(graph, alternatives)?;
     let runner = saturate(egraph, options);
@@ -165,29 +196,21 @@ pub fn optimize_among(
         }
     }
     let mut candidates: Vec<Candidate> = Vec::new();
-    for (cost, chosen) in extract::extract(&runner.egraph, &roots) {
+    for (cost, chosen) in extract::extract(&runner.egraph, &roots, options.max_error) {
         if candidates.len() >= options.candidates.max(1) {
             break;
         }
+        let taken = extract::taken(&chosen);
         let mut graph = convert::to_graph(&runner.egraph, &chosen, graph, &roots)?;
         if options.iteration_limit > 0 {
             graph = scales::absorb(&graph)?;
         }
         // Graphs may differ by scales alone.
         if candidates.iter().all(|c| c.graph != graph) {
-            candidates.push(Candidate { depth: depth(&graph), work: cost.work, error: cost.error, graph });
+            candidates.push(Candidate { depth: depth(&graph), work: cost.work, error: cost.error, taken, graph });
         }
     }
-    let mut candidates = candidates.into_iter();
-    let first = candidates.next().ok_or_else(|| OptimizeError::Rewritten("no graph is left".to_owned()))?;
-    Ok(Optimized {
-        depth_before: depth(graph),
-        depth_after: first.depth,
-        graph: first.graph,
-        others: candidates.collect(),
-        fired: fired.into_iter().collect(),
-        limit: limit(&runner),
-    })
+    Ok(Front { candidates, fired: fired.into_iter().collect(), limit: limit(&runner) })
 }
 
 /// Apply all rules until nothing is new or a budget is spent.
@@ -212,20 +235,22 @@ fn limit(runner: &Runner<Lang, Network, ()>) -> Option<Limit> {
     }
 }
 
-/// How many levels each rule that fired saves: by how much the depth grows when it alone is left out. Rules that stand in
-/// for each other save nothing each.
+/// How many levels each rule that fired saves: by how much the least depth grows when it alone is left out. Rules that
+/// stand in for each other save nothing each. `optimized` is what [`optimize`] gives for `graph` with these options.
 ///
 /// # Errors
 /// When `graph` is not well-formed.
-pub fn levels_by_rule(graph: &Graph, options: &Options) -> Result<Vec<(String, u32)>, OptimizeError> {
-    let all = optimize(graph, options)?;
-    let mut saved = Vec::new();
-    for (rule, _) in &all.fired {
+pub fn levels_by_rule(
+    graph: &Graph,
+    optimized: &Optimized,
+    options: &Options,
+) -> Result<Vec<(String, u32)>, OptimizeError> {
+    let saved = |(rule, _): &(String, usize)| {
         let without = [options.without.as_slice(), std::slice::from_ref(rule)].concat();
         let rest = optimize(graph, &Options { without, ..options.clone() })?;
-        saved.push((rule.clone(), rest.depth_after.0.saturating_sub(all.depth_after.0)));
-    }
-    Ok(saved)
+        Ok((rule.clone(), rest.depth_least.0.saturating_sub(optimized.depth_least.0)))
+    };
+    optimized.fired.par_iter().map(saved).collect()
 }
 
 pub use cost::depth;

@@ -60,6 +60,9 @@ leaf!(
     DeviationId, "deviation"
 );
 
+/// Numbers of the largest constant that is compared with others.
+const LARGEST_SHARED: usize = 4096;
+
 /// A linear step with the node that it comes from.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -82,10 +85,14 @@ impl Step {
 pub(crate) struct Tables {
     pub(crate) constants: Constants,
     by_value: BTreeMap<(Shape, Vec<u64>), ConstId>,
+    /// For the network's own constants, the first equal one.
+    same: BTreeMap<ConstId, ConstId>,
     chains: Vec<Vec<Step>>,
     chain_ids: BTreeMap<Vec<StepKey>, ChainId>,
     polynomials: Vec<(Basis, ConstId)>,
-    deviations: Vec<f64>,
+    polynomial_ids: BTreeMap<(Basis, ConstId), PolynomialId>,
+    /// Errors of the outputs, one for each alternative.
+    pub(crate) deviations: Vec<f64>,
     /// Images of constants under single steps, for inputs of a shape.
     images: BTreeMap<(LinearStep, ConstId, Shape), ConstId>,
     pub(crate) opaque: Vec<Op>,
@@ -94,7 +101,17 @@ pub(crate) struct Tables {
 impl Tables {
     /// Start from a network's constants.
     pub(crate) fn new(constants: Constants) -> Self {
-        Tables { constants, ..Tables::default() }
+        let mut first: BTreeMap<(&Shape, Vec<u64>), ConstId> = BTreeMap::new();
+        let bits = |tensor: &Tensor| tensor.data.iter().map(|x| x.to_bits()).collect();
+        let small = constants.iter().filter(|(_, _, tensor)| tensor.data.len() <= LARGEST_SHARED);
+        let same =
+            small.map(|(id, _, tensor)| (id, *first.entry((&tensor.shape, bits(tensor))).or_insert(id))).collect();
+        Tables { constants, same, ..Tables::default() }
+    }
+
+    /// The first of the network's constants that are equal to one: what is the same should look the same.
+    pub(crate) fn first_of(&self, id: ConstId) -> ConstId {
+        self.same.get(&id).copied().unwrap_or(id)
     }
 
     /// The steps of a chain.
@@ -205,25 +222,17 @@ impl Tables {
         Ok(image)
     }
 
-    /// A new error of the outputs.
-    pub(crate) fn add_deviation(&mut self, error: f64) -> DeviationId {
-        self.deviations.push(error);
-        DeviationId(self.deviations.len() as u32 - 1)
-    }
-
-    /// How much it is.
+    /// The error of the outputs that an alternative makes, by its number.
     pub(crate) fn deviation(&self, id: DeviationId) -> f64 {
         self.deviations[id.0 as usize]
     }
 
     /// Intern a polynomial.
     pub(crate) fn add_polynomial(&mut self, basis: Basis, coefficients: ConstId) -> PolynomialId {
-        let entry = (basis, coefficients);
-        let found = self.polynomials.iter().position(|p| *p == entry);
-        PolynomialId(found.unwrap_or_else(|| {
-            self.polynomials.push(entry);
-            self.polynomials.len() - 1
-        }) as u32)
+        *self.polynomial_ids.entry((basis, coefficients)).or_insert_with(|| {
+            self.polynomials.push((basis, coefficients));
+            PolynomialId(self.polynomials.len() as u32 - 1)
+        })
     }
 
     /// Basis and coefficients.

@@ -278,15 +278,15 @@ fn alternatives_trade_error_for_levels() {
         y = b.matmul(value, 4, 4, name);
     }
     let graph = b.finish(y);
-    let optimized = optimize_among(&graph, &alternatives, &Options::default()).expect("well-formed");
-    let first = (optimized.depth_after.0, 1.5, &optimized.graph);
-    let others = optimized.others.iter().map(|o| (o.depth.0, o.error, &o.graph));
-    let found: Vec<_> = std::iter::once(first).chain(others).collect();
-    assert_eq!(found.iter().map(|f| (f.0, f.1)).collect::<Vec<_>>(), [(5, 1.5), (7, 0.5), (9, 0.0)]);
-    let taken: [&[Alternative]; 3] = [&alternatives, &alternatives[..1], &[]];
-    for ((_, _, rewritten), taken) in found.into_iter().zip(taken) {
-        assert_same(&replaced(&graph, taken), rewritten);
+    let found = optimize_among(&graph, &alternatives, &Options::default()).expect("well-formed").candidates;
+    assert_eq!(found.iter().map(|f| (f.depth.0, f.error)).collect::<Vec<_>>(), [(5, 1.5), (7, 0.5), (9, 0.0)]);
+    assert_eq!(found.iter().map(|f| f.taken.as_slice()).collect::<Vec<_>>(), [&[0, 1][..], &[0], &[]]);
+    for candidate in &found {
+        let taken: Vec<Alternative> = candidate.taken.iter().map(|&i| alternatives[i]).collect();
+        assert_same(&replaced(&graph, &taken), &candidate.graph);
     }
+    let within = Options { max_error: 1.0, ..Options::default() };
+    assert_eq!(optimize_among(&graph, &alternatives, &within).expect("well-formed").candidates, found[1..]);
 }
 
 /// The graph with the users of some values using others.
@@ -347,7 +347,9 @@ fn levels_are_counted_by_rule() {
     let mut y = b.matmul(x, 8, 8, "a");
     y = b.scale(y, &[1, 8], "norm");
     y = b.matmul(y, 8, 2, "b");
-    let saved = levels_by_rule(&b.finish(y), &Options::default()).expect("well-formed");
+    let (graph, options) = (b.finish(y), Options::default());
+    let optimized = optimize(&graph, &options).expect("well-formed");
+    let saved = levels_by_rule(&graph, &optimized, &options).expect("well-formed");
     let of = |rule: &str| saved.iter().find(|(name, _)| name == rule).map(|s| s.1);
     // Of three maps in a row, two; the scale is taken in even so.
     assert_eq!(of("B(A x) = (BA) x"), Some(1), "{saved:?}");

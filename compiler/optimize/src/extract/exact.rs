@@ -53,7 +53,8 @@ impl Search<'_> {
             let spent = Cost { depth: 0, work, error };
             let mut next = rest.to_vec();
             next.extend(choice.children.iter().filter(|c| !self.chosen.contains_key(c) && !rest.contains(c)));
-            let promising = self.bound(&next, spent).is_some_and(|b| !self.front.iter().any(|s| s.cost.dominates(&b)));
+            let promising = error <= problem.max_error
+                && self.bound(&next, spent).is_some_and(|b| !self.front.iter().any(|s| s.cost.dominates(&b)));
             let complete = !promising || self.branch(&next, spent);
             self.chosen.remove(&class);
             if !complete {

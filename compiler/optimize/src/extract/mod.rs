@@ -23,15 +23,25 @@ pub(crate) use problem::{Cost, Solution};
 /// The chosen e-node of each class that the roots need, leaves without cost left out.
 pub(crate) type Chosen = BTreeMap<Id, Lang>;
 
-/// The graphs for `roots` that are not worse than another in all respects, least depth first.
-pub(crate) fn extract(egraph: &EGraph, roots: &[Id]) -> Vec<(Cost, Chosen)> {
-    let view = View::new(egraph, roots);
+/// The graphs for `roots` that are not worse than another in all respects and have no larger error than that, least depth
+/// first.
+pub(crate) fn extract(egraph: &EGraph, roots: &[Id], max_error: f64) -> Vec<(Cost, Chosen)> {
+    let mut view = View::new(egraph, roots);
+    view.problem.max_error = max_error;
     let choose = |s: Solution| {
         let named =
             |(class, position): (Class, usize)| (view.ids[class.index()], view.nodes[class.index()][position].clone());
         (s.cost, s.chosen.into_iter().map(named).collect())
     };
     solve(&view.problem).into_iter().map(choose).collect()
+}
+
+/// The alternatives that a graph takes.
+pub(crate) fn taken(chosen: &Chosen) -> Vec<usize> {
+    let number = |node: &Lang| if let Lang::Deviation(id) = node { Some(id.0 as usize) } else { None };
+    let mut taken: Vec<usize> = chosen.values().filter_map(number).collect();
+    taken.sort_unstable();
+    taken
 }
 
 /// A graph for every node of every class that takes it, where there is one: what a test of a rule looks at.

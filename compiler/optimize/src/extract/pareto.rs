@@ -32,7 +32,7 @@ pub(crate) fn solve(problem: &Problem) -> Vec<Solution> {
         settle(problem, &parents, &component, &mut fronts);
     }
     let mut front = Vec::new();
-    for point in combine(&problem.roots, &fronts) {
+    for point in combine(problem, &problem.roots, &fronts) {
         if let Some(solution) = problem.solution(|class| point.below.get(class)) {
             admit(&mut front, solution, |s| s.cost);
         }
@@ -87,11 +87,12 @@ fn settle(problem: &Problem, parents: &EntityVec<Class, BTreeSet<Class>>, compon
 fn visit(problem: &Problem, class: Class, fronts: &mut Fronts) -> bool {
     let mut grew = false;
     for (position, choice) in problem.classes[class].iter().enumerate() {
-        for partial in combine(&choice.children, fronts) {
+        for partial in combine(problem, &choice.children, fronts) {
             let depth = partial.cost.depth + choice.cost.depth;
             let work = partial.cost.work + choice.cost.work;
             let error = partial.cost.error + choice.cost.error;
-            if fronts[class].iter().any(|p| p.cost.dominates(&Cost { depth, work, error })) {
+            let least = Cost { depth, work, error };
+            if error > problem.max_error || fronts[class].iter().any(|p| p.cost.dominates(&least)) {
                 continue;
             }
             if let Some(point) = extend(class, position, choice, &partial) {
@@ -114,7 +115,7 @@ fn extend(class: Class, position: usize, choice: &Choice, partial: &Point) -> Op
 }
 
 /// The front of several classes together.
-fn combine(classes: &[Class], fronts: &Fronts) -> Vec<Point> {
+fn combine(problem: &Problem, classes: &[Class], fronts: &Fronts) -> Vec<Point> {
     let mut all = vec![Point { cost: Cost::default(), below: Selection::default() }];
     for &class in classes {
         let mut next = Vec::new();
@@ -127,6 +128,9 @@ fn combine(classes: &[Class], fronts: &Fronts) -> Vec<Point> {
             }
             let below = partial.below.union(&point.below);
             let cost = Cost { depth, work: below.work(), error: below.error() };
+            if cost.error > problem.max_error {
+                continue;
+            }
             admit(&mut next, Point { cost, below }, |p| p.cost);
         }
         thin(&mut next);

@@ -41,10 +41,18 @@ pub(crate) struct Choice {
 }
 
 /// An e-graph, as far as extraction sees it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) classes: EntityVec<Class, Vec<Choice>>,
     pub(crate) roots: Vec<Class>,
+    /// No graph may have a larger error.
+    pub(crate) max_error: f64,
+}
+
+impl Default for Problem {
+    fn default() -> Self {
+        Problem { classes: EntityVec::new(), roots: Vec::new(), max_error: f64::INFINITY }
+    }
 }
 
 /// One node for each class that the roots need.
@@ -87,7 +95,7 @@ impl Problem {
             }
         }
         cost.depth = self.roots.iter().filter_map(|r| depths[r]).max().unwrap_or(0);
-        Some(Solution { cost, chosen })
+        (cost.error <= self.max_error).then_some(Solution { cost, chosen })
     }
 }
 

@@ -4,7 +4,7 @@ use super::maps::{
     after_product, after_rotation, as_rotation, before_product, before_rotation, combine, is, rotate, sum,
 };
 use super::pass::Pass;
-use hec_ir::circuit::{CircuitError, Node, Op, ValueId};
+use hec_ir::circuit::{CircuitError, Node, Op, PlainId, ValueId};
 use hec_ir::{Plain, Rotation, SlotMap};
 
 /// What a rule gives for a node: a value of the new circuit, if it fits.
@@ -163,26 +163,27 @@ fn meets(pass: &Pass<'_>, value: ValueId) -> bool {
     }
 }
 
-fn rotation_before_shift(pass: &mut Pass<'_>, node: &Node) -> Rewritten {
+/// The plaintext of a node, if it is an operation of that kind.
+type Operand = for<'a> fn(&Pass<'a>, &Node) -> Option<&'a Plain>;
+
+/// A rotation goes before an operation with a plaintext, which is rotated instead.
+fn rotation_before(pass: &mut Pass<'_>, node: &Node, operand: Operand, op: fn(PlainId) -> Op) -> Rewritten {
     let by = rotation_of(node)?;
     let inner = pass.own(node.args[0])?;
-    let shift = rotate(shift_of(pass, inner)?, by);
+    let plain = rotate(operand(pass, inner)?, by);
     if !meets(pass, inner.args[0]) {
         return None;
     }
     let turned = pass.push(Op::Rotate(by), vec![pass.at(inner.args[0])], &node.origin);
-    Some(turned.and_then(|x| pass.plain(Op::AddPlain, shift, x, &inner.origin)))
+    Some(turned.and_then(|x| pass.plain(op, plain, x, &inner.origin)))
+}
+
+fn rotation_before_shift(pass: &mut Pass<'_>, node: &Node) -> Rewritten {
+    rotation_before(pass, node, shift_of, Op::AddPlain)
 }
 
 fn rotation_before_mask(pass: &mut Pass<'_>, node: &Node) -> Rewritten {
-    let by = rotation_of(node)?;
-    let inner = pass.own(node.args[0])?;
-    let factor = rotate(factor_of(pass, inner)?, by);
-    if !meets(pass, inner.args[0]) {
-        return None;
-    }
-    let turned = pass.push(Op::Rotate(by), vec![pass.at(inner.args[0])], &node.origin);
-    Some(turned.and_then(|x| pass.plain(Op::MulPlain, factor, x, &inner.origin)))
+    rotation_before(pass, node, factor_of, Op::MulPlain)
 }
 
 fn common_rotation(pass: &mut Pass<'_>, node: &Node) -> Rewritten {
