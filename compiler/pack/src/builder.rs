@@ -1,10 +1,11 @@
 //! A circuit under construction: equal operations on equal values are made once.
 
 use crate::PackError;
+use crate::diagonals::Place;
 use hec_ir::circuit::{Circuit, MapId, Node, Op, PlainId, ValueId};
 use hec_ir::entity::{Entity, EntityVec};
 use hec_ir::tensor::Tensor;
-use hec_ir::{Layout, Origin, Plain, SlotMap};
+use hec_ir::{Origin, Plain, SlotMap};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -52,19 +53,20 @@ impl Builder {
         *self.scalars.entry(value.to_bits()).or_insert_with(|| plains.push(Plain::Scalar(value)))
     }
 
-    /// A tensor that broadcasts to the layout's shape, as plaintext.
+    /// A tensor that broadcasts to the place's shape, as plaintext.
     ///
     /// If all elements are equal this is a number, which also reaches slots without an element. Nothing reads those:
     /// linear maps have zeros there, and clients unpack by the layout.
-    pub(crate) fn plain(&mut self, tensor: &Tensor, layout: &Layout) -> Result<PlainId, PackError> {
+    pub(crate) fn plain(&mut self, tensor: &Tensor, place: &Place) -> Result<PlainId, PackError> {
         if let Some(value) = uniform(tensor) {
             return Ok(self.scalar(value));
         }
-        let whole = tensor.broadcast_to(&layout.shape).ok_or_else(|| PackError::Constant {
+        let shape = &place.layout.shape;
+        let whole = tensor.broadcast_to(shape).ok_or_else(|| PackError::Constant {
             constant: tensor.shape.dims().to_vec(),
-            value: layout.shape.dims().to_vec(),
+            value: shape.dims().to_vec(),
         })?;
-        let vectors = layout.pack(&whole.data).into_iter().map(Arc::new).collect();
+        let vectors = place.pack(&whole.data).into_iter().map(Arc::new).collect();
         Ok(self.circuit.plains.push(Plain::Slots(vectors)))
     }
 

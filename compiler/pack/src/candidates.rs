@@ -20,6 +20,54 @@ pub(crate) fn of_shape(shape: &Shape, slots: Slots) -> Vec<Layout> {
     ]
 }
 
+/// Layouts of operands [k,b,i,j] that are summed along k: k outermost, the others in any order. Not all are sound.
+pub(crate) fn of_operands(shape: &Shape, slots: Slots) -> Vec<Layout> {
+    let padded = |_: usize, span: usize| span.next_power_of_two();
+    orders(&(1..shape.rank()).collect::<Vec<_>>())
+        .into_iter()
+        .map(|order| strided(shape, slots, &[order, vec![0]].concat(), &padded))
+        .collect()
+}
+
+/// Layouts of rows of features and of what is computed of them: axes in any order, and features cut into blocks as long
+/// as there are rows, so that rows and features can change places within a block. Not all are sound.
+pub(crate) fn of_rows(shape: &Shape, slots: Slots) -> Vec<Layout> {
+    let axes: Vec<usize> = (0..shape.rank()).filter(|&axis| shape.dims()[axis] > 1).collect();
+    let padded = |_: usize, span: usize| span.next_power_of_two();
+    if axes.len() > 2 {
+        let free = if axes.len() <= MOST_ORDERED { orders(&axes) } else { Vec::new() };
+        return free.iter().map(|order| strided(shape, slots, order, &padded)).collect();
+    }
+    let &[rows, features] = &axes[..] else { return Vec::new() };
+    let block = shape.dims()[rows].next_power_of_two();
+    let blocks = shape.dims()[features].div_ceil(block);
+    if blocks == 1 || !shape.dims()[features].is_multiple_of(block) {
+        return Vec::new();
+    }
+    let layout = |row: usize, feature: usize| Layout {
+        shape: shape.clone(),
+        slots,
+        digits: vec![
+            digit(features, block, blocks, block * block),
+            digit(rows, 1, shape.dims()[rows], row),
+            digit(features, 1, block, feature),
+        ],
+        period: None,
+    };
+    vec![layout(block, 1), layout(1, block)]
+}
+
+/// Axes above which not all orders are tried.
+const MOST_ORDERED: usize = 3;
+
+/// All orders of some axes.
+fn orders(axes: &[usize]) -> Vec<Vec<usize>> {
+    let Some(&first) = axes.first() else { return vec![Vec::new()] };
+    let rest = orders(&axes[1..]);
+    let insert = |order: &Vec<usize>, at: usize| [&order[..at], &[first], &order[at..]].concat();
+    rest.iter().flat_map(|order| (0..=order.len()).map(move |at| insert(order, at))).collect()
+}
+
 /// Axes in `order`, innermost first; `pad(axis, span)` is the stride that follows an axis with that span.
 fn strided(shape: &Shape, slots: Slots, order: &[usize], pad: &dyn Fn(usize, usize) -> usize) -> Layout {
     let mut digits = Vec::new();

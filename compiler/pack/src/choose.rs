@@ -1,9 +1,9 @@
 //! Choice of a layout for every class: the one whose maps and element-wise operations are predicted to cost least.
 
 use crate::candidates;
-use crate::diagonals::{Copies, Differences, sums};
+use crate::costs::{Costs, Known, Pattern, Way};
+use crate::diagonals::{Differences, Place, turn};
 use crate::elimination::{Table, minimise};
-use crate::matrix;
 use crate::network::{Link, Network};
 use crate::polynomial;
 use crate::prices::Prices;
@@ -12,6 +12,7 @@ use hec_ir::tensor::{Graph, Op, ValueId};
 use hec_ir::{Digit, Layout, SlotIndex};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Layouts of a class that are kept, of those without split rows or columns.
 const MAX_WHOLE: usize = 8;
@@ -21,14 +22,12 @@ const MAX_SPLIT: usize = 3;
 const MAX_ALIKE: usize = 3;
 /// Strides above which elements are not split by residues.
 const MAX_STRIDE: usize = 4;
-/// Entries of a matrix that predictions look at; of larger ones, every k-th row.
-const SAMPLE: usize = 1 << 17;
 
 /// A layout without a period, with its slots.
-struct Family {
-    layout: Layout,
+pub(crate) struct Family {
+    pub(crate) layout: Layout,
     slots: Vec<SlotIndex>,
-    ciphertexts: usize,
+    pub(crate) ciphertexts: usize,
     /// The least predicted cost of the maps that lead here.
     reach: f64,
 }
@@ -39,7 +38,7 @@ impl Family {
     }
 
     /// Every period that fits, smallest first; the last is the number of slots: no repetition.
-    fn periods(&self) -> Vec<usize> {
+    pub(crate) fn periods(&self) -> Vec<usize> {
         let n = self.layout.slots.0;
         let least = self.layout.span().next_power_of_two().min(n);
         std::iter::successors(Some(least), |p| Some(2 * p)).take_while(|&p| p <= n).collect()
@@ -47,84 +46,103 @@ impl Family {
 }
 
 /// A link as predictions see it.
-struct Edge<'a> {
+pub(crate) struct Edge<'a> {
     link: &'a Link,
     from: usize,
     to: usize,
-    entries: Vec<(u32, u32)>,
+    pub(crate) pattern: Arc<Pattern>,
     strides: Option<[usize; 2]>,
     /// Whether slots without an element may hold parts of sums.
-    shared: bool,
+    pub(crate) shared: bool,
 }
 
 impl Edge<'_> {
-    fn differences(&self, from: &Family, to: &Family) -> Differences {
-        Differences::new(&self.entries, (&from.slots, from.ciphertexts), (&to.slots, to.ciphertexts), to.layout.slots.0)
+    pub(crate) fn differences(&self, entries: &[(u32, u32)], from: &Family, to: &Family) -> Differences {
+        Differences::new(entries, (&from.slots, from.ciphertexts), (&to.slots, to.ciphertexts), to.layout.slots.0)
     }
 }
 
 /// What was chosen.
 pub(crate) struct Choice {
-    /// The layout of every class.
-    pub(crate) layouts: Vec<Layout>,
-    /// Links whose work the copies of their input share, by target.
-    pub(crate) copies: BTreeMap<ValueId, Copies>,
+    /// The place of every class.
+    pub(crate) places: Vec<Place>,
+    /// How links are evaluated, by target; plainly if they are not here.
+    pub(crate) ways: BTreeMap<ValueId, Way>,
+    /// Predicted seconds.
+    pub(crate) cost: f64,
 }
 
 /// The cheapest layouts found.
-pub(crate) fn layouts(graph: &Graph, network: &Network, options: &PackOptions) -> Result<Choice, PackError> {
+pub(crate) fn layouts(
+    graph: &Graph,
+    network: &Network,
+    options: &PackOptions,
+    known: &mut Known,
+) -> Result<Choice, PackError> {
     let prices = Prices { costs: &options.costs, ring: options.ring };
-    let edges = edges(graph, network)?;
-    let families = families(graph, network, &edges, &prices, options)?;
-    let choices: Vec<Vec<(usize, usize)>> = families
-        .iter()
-        .map(|fs| fs.iter().enumerate().flat_map(|(i, f)| f.periods().into_iter().map(move |p| (i, p))).collect())
-        .collect();
+    known.learn(graph, network)?;
+    let predictions = Predictions { prices: &prices, known };
+    let edges = edges(graph, network, known);
+    let families = families(graph, network, &edges, &predictions, options)?;
+    let choices: Vec<Vec<Candidate>> =
+        families.iter().enumerate().map(|(class, families)| candidates_of(graph, network, class, families)).collect();
     let mut tables: Vec<Table> = Vec::new();
     for (class, choice) in choices.iter().enumerate() {
         let each = elementwise(graph, network, class, &prices)?;
-        let costs = choice.iter().map(|&(family, _)| each * families[class][family].ciphertexts as f64).collect();
+        let costs = choice.iter().map(|c| each * families[class][c.family].ciphertexts as f64).collect();
         tables.push(Table { variables: vec![class], costs });
     }
     for edge in &edges {
-        tables.push(table(edge, &families, &choices, &prices));
+        tables.push(table(edge, &families, &choices, &predictions));
     }
     let sizes: Vec<usize> = choices.iter().map(Vec::len).collect();
     let chosen = minimise(&sizes, &tables);
-    let layout = |(class, &at): (usize, &usize)| {
-        let (family, period) = choices[class][at];
+    let cost = tables.iter().map(|t| t.at(&chosen, &sizes)).sum();
+    let place = |(class, &at): (usize, &usize)| {
+        let Candidate { family, period, is_turned } = choices[class][at];
         let layout = families[class][family].layout.clone();
-        if period < options.slots.0 { layout.with_period(period as u32) } else { layout }
+        let layout = if period < options.slots.0 { layout.with_period(period as u32) } else { layout };
+        Place { layout, is_turned }
     };
-    let layouts = chosen.iter().enumerate().map(layout).collect();
-    let copies = |edge: &Edge| {
-        let [(a, p), (b, f)] = [edge.from, edge.to].map(|class| choices[class][chosen[class]]);
-        let costs = Costs::of(edge, &families[edge.from][a], &families[edge.to][b], &prices);
-        Some((edge.link.target, costs.between(p, f, &prices).1?))
+    let places = chosen.iter().enumerate().map(place).collect();
+    let way = |edge: &Edge| {
+        let [from, to] = [edge.from, edge.to].map(|class| choices[class][chosen[class]]);
+        let costs = predictions.of(edge, &families[edge.from][from.family], &families[edge.to][to.family]);
+        Some((edge.link.target, costs.between(from, to, &prices).1?))
     };
-    Ok(Choice { layouts, copies: edges.iter().filter_map(copies).collect() })
+    Ok(Choice { places, ways: edges.iter().filter_map(way).collect(), cost })
 }
 
-fn edges<'a>(graph: &Graph, network: &'a Network) -> Result<Vec<Edge<'a>>, PackError> {
+/// One place that a class may have.
+#[derive(Clone, Copy)]
+pub(crate) struct Candidate {
+    family: usize,
+    pub(crate) period: usize,
+    pub(crate) is_turned: bool,
+}
+
+/// Every family with every period; values that no client sees also with turned copies.
+fn candidates_of(graph: &Graph, network: &Network, class: usize, families: &[Family]) -> Vec<Candidate> {
+    let values = &network.classes[class].values;
+    let is_seen = values.iter().any(|&v| matches!(graph.nodes[v].op, Op::Input { .. }))
+        || graph.outputs.iter().any(|o| values.contains(&o.value));
+    let of_family = |(family, own): (usize, &Family)| {
+        let slots = own.layout.slots.0;
+        let periods = own.periods().into_iter();
+        let each =
+            periods.flat_map(move |period| [false, true].map(|is_turned| Candidate { family, period, is_turned }));
+        each.filter(move |c| !c.is_turned || (!is_seen && c.period < slots && turn(c.period, slots) > 0))
+    };
+    families.iter().enumerate().flat_map(of_family).collect()
+}
+
+fn edges<'a>(graph: &Graph, network: &'a Network, known: &Known) -> Vec<Edge<'a>> {
     let edge = |link: &'a Link| {
-        let (matrix, _) = matrix::of_chain(&link.steps, graph.shape(link.source), &graph.constants)
-            .map_err(|e| PackError::matrix(&link.origin, e))?;
-        // Coprime to every extent, so that all positions along every axis occur.
-        let least = matrix.entries().div_ceil(SAMPLE).max(1);
-        let every = (least..).find(|&k| gcd(k, matrix.rows()) == 1).unwrap_or(1);
-        let mut entries = Vec::new();
-        for row in (0..matrix.rows()).step_by(every) {
-            entries.extend(matrix.row(row).map(|(column, _)| (row as u32, column as u32)));
-        }
         let (from, to) = (network.class_of[&link.source], network.class_of[&link.target]);
-        let shared = tolerates_parts(graph, network, to);
-        Ok(Edge { link, from, to, entries, strides: candidates::strides_of(&link.steps), shared })
+        let (pattern, shared) = (known.pattern(graph, link), tolerates_parts(graph, network, to));
+        Edge { link, from, to, pattern, strides: candidates::strides_of(&link.steps), shared }
     };
     network.links.values().map(edge).collect()
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Whether slots without an element may hold parts of sums in a class: no client sees them, and they are not raised
@@ -155,13 +173,20 @@ fn families(
     graph: &Graph,
     network: &Network,
     edges: &[Edge],
-    prices: &Prices,
+    predictions: &Predictions,
     options: &PackOptions,
 ) -> Result<Vec<Vec<Family>>, PackError> {
     let ahead = strides_ahead(network, edges);
     let mut all: Vec<Vec<Family>> = Vec::new();
     for (class, description) in network.classes.iter().enumerate() {
-        let mut layouts = candidates::of_shape(&description.shape, options.slots);
+        let is_operand = network.operand_classes.contains(&class);
+        let mut layouts = match is_operand {
+            true => candidates::of_operands(&description.shape, options.slots),
+            false => candidates::of_shape(&description.shape, options.slots),
+        };
+        if !network.operand_classes.is_empty() && !is_operand {
+            layouts.extend(candidates::of_rows(&description.shape, options.slots));
+        }
         for &steps in &ahead[class] {
             layouts.extend(candidates::split(&description.shape, options.slots, steps));
         }
@@ -178,16 +203,17 @@ fn families(
             return Err(PackError::too_large(layer, &description.shape, options.slots));
         }
         let mut found: Vec<Family> = layouts.into_par_iter().map(Family::new).collect();
-        found.par_iter_mut().for_each(|family| family.reach = reach(family, &incoming, &all, prices));
+        found.par_iter_mut().for_each(|family| family.reach = reach(family, &incoming, &all, predictions));
         all.push(best(found));
     }
     Ok(all)
 }
 
 /// The least cost of the maps that lead to a family: over all sources, what leads there and the map from there.
-fn reach(to: &Family, incoming: &[&Edge], all: &[Vec<Family>], prices: &Prices) -> f64 {
+fn reach(to: &Family, incoming: &[&Edge], all: &[Vec<Family>], predictions: &Predictions) -> f64 {
     let least = |edge: &&Edge| {
-        let through = |from: &Family| from.reach / incoming.len() as f64 + cheapest(edge, from, to, prices);
+        let through =
+            |from: &Family| from.reach / incoming.len() as f64 + predictions.of(edge, from, to).cheapest(from, to);
         all[edge.from].iter().map(through).fold(f64::INFINITY, f64::min)
     };
     incoming.iter().map(least).sum()
@@ -208,57 +234,27 @@ fn best(mut found: Vec<Family>) -> Vec<Family> {
     whole.into_iter().take(MAX_WHOLE).chain(split.into_iter().take(MAX_SPLIT)).collect()
 }
 
-/// The cost of a map between two families where its input, or its output, repeats as often as it can.
-fn cheapest(edge: &Edge, from: &Family, to: &Family, prices: &Prices) -> f64 {
-    let period = |family: &Family| family.periods().first().copied().unwrap_or(1);
-    let differences = edge.differences(from, to);
-    prices.linear(&differences.shapes(period(from).min(period(to))))
+/// What maps cost.
+#[derive(Clone, Copy)]
+struct Predictions<'a> {
+    prices: &'a Prices<'a>,
+    known: &'a Known,
 }
 
-/// Costs of a map between two families by modulus.
-struct Costs {
-    by_modulus: BTreeMap<usize, f64>,
-    /// Slots up to the last column.
-    columns: usize,
-    /// Rows, padded to a power of two, if copies may share the work.
-    rows: Option<usize>,
-}
-
-impl Costs {
-    fn of(edge: &Edge, from: &Family, to: &Family, prices: &Prices) -> Self {
-        let differences = edge.differences(from, to);
-        let mut moduli: Vec<usize> = to.periods();
-        moduli.extend(from.periods());
-        let columns = from.layout.span();
-        let padded = to.layout.span().next_power_of_two();
-        let rows = (edge.shared && from.ciphertexts == 1 && 2 * padded <= to.layout.slots.0).then_some(padded);
-        moduli.extend(rows.into_iter().flat_map(|rows| (0..rows.ilog2()).map(|log| 1 << log)));
-        let cost = |modulus: usize| prices.linear(&differences.shapes(modulus));
-        Costs { by_modulus: moduli.into_iter().map(|m| (m, cost(m))).collect(), columns, rows }
-    }
-
-    /// From period `p` to period `f`, and whether copies share the work.
-    fn between(&self, p: usize, f: usize, prices: &Prices) -> (f64, Option<Copies>) {
-        let added = |rotations: usize| rotations as f64 * prices.rotate_and_add();
-        let whole = self.by_modulus[&p.min(f)] + added(sums(p, f).len());
-        let copies = self.rows.map(|rows| Copies { rows, period: p, count: f / p });
-        match copies.filter(|c| c.count > 1 && c.count <= c.rows && self.columns + c.rows <= p) {
-            Some(copies) => {
-                let shared = self.by_modulus[&copies.share()] + added(copies.sums(f).len());
-                if shared < whole { (shared, Some(copies)) } else { (whole, None) }
-            }
-            None => (whole, None),
-        }
+impl Predictions<'_> {
+    fn of(&self, edge: &Edge, from: &Family, to: &Family) -> Arc<Costs> {
+        self.known.costs(edge, from, to, self.prices)
     }
 }
 
 /// The costs of a link for all choices of its two classes.
-fn table(edge: &Edge, families: &[Vec<Family>], choices: &[Vec<(usize, usize)>], prices: &Prices) -> Table {
+fn table(edge: &Edge, families: &[Vec<Family>], choices: &[Vec<Candidate>], predictions: &Predictions) -> Table {
     let (from, to) = (&families[edge.from], &families[edge.to]);
     let pairs: Vec<(usize, usize)> = (0..from.len()).flat_map(|a| (0..to.len()).map(move |b| (a, b))).collect();
-    let costs: Vec<Costs> = pairs.par_iter().map(|&(a, b)| Costs::of(edge, &from[a], &to[b], prices)).collect();
+    let costs: Vec<_> = pairs.par_iter().map(|&(a, b)| predictions.of(edge, &from[a], &to[b])).collect();
+    let prices = predictions.prices;
     let cost =
-        |&(a, p): &(usize, usize), &(b, f): &(usize, usize)| -> f64 { costs[a * to.len() + b].between(p, f, prices).0 };
+        |a: &Candidate, b: &Candidate| -> f64 { costs[a.family * to.len() + b.family].between(*a, *b, prices).0 };
     if edge.from == edge.to {
         let own = choices[edge.to].iter();
         return Table { variables: vec![edge.to], costs: own.map(|c| cost(c, c)).collect() };

@@ -8,12 +8,59 @@
 //!   slots and the diagonal is (t − q) mod f; slot s then holds the part of the sum whose columns lie in s..s+f. All
 //!   parts are added by log2(p/f) rotations by f, 2f, …, p/2, after which every slot holds complete sums.
 //! - f = c·p, few rows: the c *copies* of a repeated input share the diagonals of a hybrid embedding, see [`Copies`].
+//! - The copies of a repeated value may be *turned*, see [`Place`]: then they share the diagonals of any map.
 
+use crate::bits::Bits;
 use crate::sparse::SparseMatrix;
 use hec_ir::cost::LinearShape;
 use hec_ir::{Layout, Rotation, SlotIndex, SlotMap};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A layout, and whether its copies are turned: of K copies with period p, the k-th is rotated by k·p/K, so that slot
+/// k·p + s holds what belongs to position s + k·p/K mod p.
+///
+/// Rotated by r, the copies hold positions that are r, r + p/K, r + 2p/K, … ahead: one diagonal multiplies K differences
+/// of rows and columns, and log2(K) rotations by multiples of p add the copies. So a map from turned copies takes the
+/// diagonals modulo p/K only. Its result repeats without being turned; a map *to* turned copies takes those of all K
+/// turns, which for a convolution that joins all channels are no more than those of one. In a residual network whose inner
+/// values are turned every second map costs a K-th.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) layout: Layout,
+    pub(crate) is_turned: bool,
+}
+
+impl Place {
+    /// By how many slots each copy is turned further than the one before.
+    fn turn(&self) -> usize {
+        turn(period(&self.layout), self.layout.slots.0)
+    }
+
+    /// The slot of copy k of a position.
+    fn slot(&self, position: usize, copy: usize) -> usize {
+        let p = period(&self.layout);
+        copy * p + ((position + p - copy * self.turn()) & (p - 1))
+    }
+
+    /// Put a tensor's data (row-major) into slot vectors.
+    pub(crate) fn pack(&self, data: &[f64]) -> Vec<Vec<f64>> {
+        let mut vectors = self.layout.pack(data);
+        if self.is_turned {
+            let turn = self.turn();
+            for vector in &mut vectors {
+                let copies = vector.chunks_mut(period(&self.layout)).enumerate();
+                copies.for_each(|(k, copy)| copy.rotate_left(k * turn));
+            }
+        }
+        vectors
+    }
+}
+
+/// The turn of copies with a period, among so many slots; 0 if there are more copies than places.
+pub(crate) fn turn(period: usize, slots: usize) -> usize {
+    period * period / slots
+}
 
 /// The period of a layout; the number of slots if it does not repeat.
 pub(crate) fn period(layout: &Layout) -> usize {
@@ -69,7 +116,7 @@ impl Copies {
 /// A map whose result must still be summed over rotations.
 #[derive(Clone, Debug)]
 pub(crate) struct Embedding {
-    /// The diagonals.
+    /// The diagonals, without a name.
     pub(crate) map: SlotMap,
     /// Rotations of the rotate-and-add steps, in order.
     pub(crate) sums: Vec<Rotation>,
@@ -80,16 +127,40 @@ pub(crate) fn sums(from: usize, to: usize) -> Vec<Rotation> {
     std::iter::successors(Some(to), |r| Some(2 * r)).take_while(|&r| r < from).map(|r| Rotation(r as u32)).collect()
 }
 
-/// The diagonals of `matrix` between two layouts of the same slots, both with power-of-two periods. `None` if they
-/// would hold more than `limit` values.
-pub(crate) fn embed(
-    name: &str,
-    matrix: &SparseMatrix,
-    input: &Layout,
-    output: &Layout,
-    copies: Option<Copies>,
-    limit: usize,
-) -> Option<Embedding> {
+impl Embedding {
+    /// The rotation that the map is, if it is one, so that it takes no level. Slots that stand for no row may hold anything
+    /// afterwards; with `whole`, there are none such.
+    pub(crate) fn as_rotation(&self, whole: bool) -> Option<Rotation> {
+        let (map, n) = (&self.map, self.map.slots.0);
+        let rotation = map.diagonals.keys().next()?.2;
+        let period = self.sums.first().map_or(n, |r| r.0 as usize);
+        let in_place = |&(o, i, r): &(u32, u32, Rotation)| o == i && r == rotation;
+        let full = |d: &Arc<Vec<f64>>| {
+            let same = |s: usize| d[s] == d[s % period] && (d[s] == 1.0 || (d[s] == 0.0 && !whole));
+            (0..n).all(same)
+        };
+        let is_one = map.inputs == map.outputs
+            && map.diagonals.len() == map.outputs as usize
+            && map.diagonals.iter().all(|(key, d)| in_place(key) && full(d));
+        is_one.then_some(rotation)
+    }
+}
+
+/// How the parts of a result come together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How<'a> {
+    /// Copies of the input that share the work.
+    pub(crate) copies: Option<Copies>,
+    /// Rows that are computed, if not all.
+    pub(crate) rows: Option<&'a [bool]>,
+}
+
+/// The diagonals of `matrix` between two places of the same slots, both with power-of-two periods: not both turned; from
+/// turned copies to the same period; to turned copies of at least the period of the input. `None` if they would hold
+/// more than `limit` values.
+pub(crate) fn embed(matrix: &SparseMatrix, from: &Place, to: &Place, how: How, limit: usize) -> Option<Embedding> {
+    let copies = how.copies;
+    let (input, output) = (&from.layout, &to.layout);
     let n = output.slots.0;
     let (p, f) = (period(input), period(output));
     let modulus = p.min(f);
@@ -98,49 +169,74 @@ pub(crate) fn embed(
     // The number of each diagonal by block and rotation; blocks without entries take no memory.
     let mut numbers: Vec<Vec<Option<usize>>> = vec![Vec::new(); inputs * outputs];
     let mut filled: Vec<((u32, u32, Rotation), Vec<f64>)> = Vec::new();
-    for (row, at) in rows.iter().enumerate() {
+    let computed = |row: usize| how.rows.is_none_or(|rows| rows[row]);
+    for (row, at) in rows.iter().enumerate().filter(|&(row, _)| computed(row)) {
         for (column, value) in matrix.row(row) {
-            let from = columns[column];
-            let (t, q) = (from.slot as usize, at.slot as usize);
-            // The rotation, and every slot that it connects with a copy of the column and that stands for the row.
-            let (r, first, step) = match copies {
-                Some(copies) => {
-                    let (r, slot) = copies.place(t, q, n);
-                    (r, slot, f)
-                }
-                None => {
-                    let r = rotation(t, q, modulus, n);
-                    if f < p { (r, (t + n - r) & (p - 1), p) } else { (r, q, f) }
-                }
-            };
-            let block = at.ciphertext as usize * inputs + from.ciphertext as usize;
+            let SlotIndex { ciphertext: from_ciphertext, slot } = columns[column];
+            let (t, q) = (slot as usize, at.slot as usize);
+            let block = at.ciphertext as usize * inputs + from_ciphertext as usize;
             if numbers[block].is_empty() {
                 numbers[block].resize(n, None);
             }
-            let number = &mut numbers[block][r];
-            if number.is_none() && (filled.len() + 1).saturating_mul(n) > limit {
-                return None;
-            }
-            let index = *number.get_or_insert_with(|| {
-                filled.push(((at.ciphertext, from.ciphertext, Rotation(r as u32)), vec![0.0; n]));
-                filled.len() - 1
-            });
-            let diagonal = &mut filled[index].1;
-            for s in (first..n).step_by(step) {
-                diagonal[s] += value;
+            // The rotation, and every slot that it connects with a copy of the column and that stands for the row.
+            let mut put = |r: usize, first: usize, step: usize| {
+                let number = &mut numbers[block][r];
+                if number.is_none() && (filled.len() + 1).saturating_mul(n) > limit {
+                    return None;
+                }
+                let index = *number.get_or_insert_with(|| {
+                    filled.push(((at.ciphertext, from_ciphertext, Rotation(r as u32)), vec![0.0; n]));
+                    filled.len() - 1
+                });
+                let diagonal = &mut filled[index].1;
+                for s in (first..n).step_by(step) {
+                    diagonal[s] += value;
+                }
+                Some(())
+            };
+            match copies {
+                Some(copies) => {
+                    let (r, slot) = copies.place(t, q, n);
+                    put(r, slot, f)?;
+                }
+                None if from.is_turned => {
+                    let (r, slot) = from_turned(t, q, from);
+                    put(r, slot, n)?;
+                }
+                None if to.is_turned => {
+                    for slot in (0..n / f).map(|copy| to.slot(q, copy)) {
+                        put(rotation(t, slot, p, n), slot, n)?;
+                    }
+                }
+                None => {
+                    let r = rotation(t, q, modulus, n);
+                    let (first, step) = if f < p { ((t + n - r) & (p - 1), p) } else { (q, f) };
+                    put(r, first, step)?;
+                }
             }
         }
     }
     let diagonals: BTreeMap<_, _> = filled.into_iter().map(|(key, d)| (key, Arc::new(d))).collect();
-    let map = SlotMap {
-        name: name.to_owned(),
-        slots: output.slots,
-        outputs: outputs as u32,
-        inputs: inputs as u32,
-        diagonals,
+    let map =
+        SlotMap { name: String::new(), slots: output.slots, outputs: outputs as u32, inputs: inputs as u32, diagonals };
+    let sums = match copies {
+        Some(copies) => copies.sums(n),
+        None if from.is_turned => sums(n, p),
+        None if to.is_turned => Vec::new(),
+        None => sums(p, f),
     };
-    let sums = copies.map_or_else(|| sums(p, f), |copies| copies.sums(n));
     Some(Embedding { map, sums })
+}
+
+/// The rotation that brings the column at position `t` from one of the turned copies to row `q`, and the slot where it
+/// does.
+fn from_turned(t: usize, q: usize, from: &Place) -> (usize, usize) {
+    let (n, p, turn) = (from.layout.slots.0, period(&from.layout), from.turn());
+    let r = rotation(t, q, turn, n);
+    // The copy that holds t so far behind q + r; next to it if that wraps around.
+    let copy = (0..n / p).find(|&copy| from.slot(t, copy) & (p - 1) == (q + r) & (p - 1)).unwrap_or(0);
+    let source = from.slot(t, copy);
+    (r, (source + n - r) & (n - 1))
 }
 
 /// The differences of slots that a matrix needs between two layouts, before any period is chosen: for each pair of
@@ -149,7 +245,7 @@ pub(crate) fn embed(
 pub(crate) struct Differences {
     inputs: usize,
     outputs: usize,
-    seen: Vec<Vec<bool>>,
+    seen: Vec<Option<Bits>>,
 }
 
 impl Differences {
@@ -161,73 +257,106 @@ impl Differences {
         slots: usize,
     ) -> Self {
         let ((columns, inputs), (rows, outputs)) = (input, output);
-        let mut seen: Vec<Vec<bool>> = vec![Vec::new(); inputs * outputs];
+        let mut seen: Vec<Option<Bits>> = vec![None; inputs * outputs];
         for &(row, column) in entries {
             let (q, t) = (rows[row as usize], columns[column as usize]);
             let block = q.ciphertext as usize * inputs + t.ciphertext as usize;
-            if seen[block].is_empty() {
-                seen[block].resize(slots, false);
-            }
-            seen[block][(t.slot + slots as u32 - q.slot) as usize & (slots - 1)] = true;
+            let seen = seen[block].get_or_insert_with(|| Bits::new(slots));
+            seen.insert((t.slot + slots as u32 - q.slot) as usize & (slots - 1));
         }
         Differences { inputs, outputs, seen }
     }
 
+    /// The rotation by which all elements move, modulo `modulus`, if they move alike and stay in their ciphertexts.
+    pub(crate) fn common(&self, modulus: usize) -> Option<usize> {
+        let filled = || self.seen.iter().enumerate().filter_map(|(block, seen)| Some((block, seen.as_ref()?)));
+        if self.inputs != self.outputs || filled().any(|(block, _)| block / self.inputs != block % self.inputs) {
+            return None;
+        }
+        let mut rotations = filled().map(|(_, seen)| seen.fold(modulus).only());
+        let first = rotations.next()??;
+        rotations.all(|r| r == Some(first)).then_some(first)
+    }
+
     /// What a map takes whose smaller period is `modulus`: one shape for each power-of-two giant step.
     pub(crate) fn shapes(&self, modulus: usize) -> Vec<LinearShape> {
-        let mut union = vec![false; modulus];
+        self.turned_shapes(modulus, 0, 1)
+    }
+
+    /// What a map takes from a value of period `modulus` to `copies`, each turned by `turn` further than the one before.
+    pub(crate) fn turned_shapes(&self, modulus: usize, turn: usize, copies: usize) -> Vec<LinearShape> {
+        let mut union = Bits::new(modulus);
         let mut diagonals = 0;
-        for block in self.seen.iter().filter(|b| !b.is_empty()) {
-            let folded = fold(block, modulus);
-            diagonals += count(&folded);
-            join(&mut union, &folded);
+        for block in self.seen.iter().flatten() {
+            let one = block.fold(modulus);
+            let mut folded = one.clone();
+            (1..copies).for_each(|copy| folded.join(&one.turned(copy * turn)));
+            diagonals += folded.count();
+            union.join(&folded);
         }
         // Rotations from −modulus/2 to modulus/2 − 1, in order.
-        union.rotate_left(modulus / 2);
+        let ordered = union.turned(modulus / 2);
         let shape = LinearShape { inputs: self.inputs, outputs: self.outputs, diagonals, babies: 0, giants: 0 };
-        splits(&union).into_iter().map(|(babies, giants)| LinearShape { babies, giants, ..shape }).collect()
+        splits(&ordered).into_iter().map(|(babies, giants)| LinearShape { babies, giants, ..shape }).collect()
     }
 }
 
-fn count(set: &[bool]) -> usize {
-    set.iter().filter(|&&s| s).count()
-}
-
-fn join(set: &mut [bool], other: &[bool]) {
-    set.iter_mut().zip(other).for_each(|(a, &b)| *a |= b);
-}
-
-/// The residues of a set modulo a divisor of its length.
-fn fold(set: &[bool], modulus: usize) -> Vec<bool> {
-    let mut folded = set[..modulus].to_vec();
-    set.chunks(modulus).skip(1).for_each(|part| join(&mut folded, part));
-    folded
-}
-
 /// How many baby and giant steps turn for each power-of-two step, of rotations −n/2..n/2 − 1 given in order.
-fn splits(set: &[bool]) -> Vec<(usize, usize)> {
+fn splits(set: &Bits) -> Vec<(usize, usize)> {
     let n = set.len();
-    let nonzero = |set: &[bool], zero: usize| count(set) - usize::from(set[zero]);
-    // Residues modulo n, n/2, …, 1, each from the one before.
-    let halve = |residues: &Vec<bool>| (residues.len() > 1).then(|| fold(residues, residues.len() / 2));
-    let mut residues: Vec<Vec<bool>> = std::iter::successors(Some(set.to_vec()), halve).collect();
+    let nonzero = |set: &Bits, zero: usize| set.count() - usize::from(set.contains(zero));
     let mut all = Vec::new();
-    let mut coarse = set.to_vec();
-    let mut finer: Option<Vec<bool>> = None;
+    let mut coarse = set.clone();
+    let mut finer: Option<Bits> = None;
     loop {
         let step = n / coarse.len();
         let zero = coarse.len() / 2;
-        let babies = residues.pop().map_or(0, |r| nonzero(&r, if step == n { n / 2 } else { 0 }));
+        let babies = nonzero(&set.fold(step), if step == n { n / 2 } else { 0 });
         // Babies from 0 to step − 1, or around 0: the halves of neighbouring giants.
-        let around = finer.map(|half| {
-            let pairs = (0..coarse.len()).map(|k| half[(2 * k + half.len() - 1) % half.len()] || half[2 * k]);
-            nonzero(&pairs.collect::<Vec<_>>(), zero)
-        });
+        let around = finer.map(|half| nonzero(&half.turned(1).paired(), zero));
         all.push((babies, nonzero(&coarse, zero).min(around.unwrap_or(usize::MAX))));
         if step == n {
             return all;
         }
-        let next = coarse.chunks(2).map(|pair| pair[0] || pair[1]).collect();
-        finer = Some(std::mem::replace(&mut coarse, next));
+        finer = Some(coarse.clone());
+        coarse = coarse.paired();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hec_ir::Slots;
+    use hec_ir::tensor::Shape;
+
+    /// A place of 16 numbers in 64 slots, four times.
+    fn place(is_turned: bool) -> Place {
+        let layout = Layout::row_major(Shape::new([16]), Slots(64)).with_period(16);
+        Place { layout, is_turned }
+    }
+
+    #[test]
+    fn turned_copies_share_the_diagonals_of_a_map() {
+        let x: Vec<f64> = (0..16).map(|i| f64::from(i * i % 23) - 7.0).collect();
+        for (kept, diagonals) in [(1, [4, 16]), (5, [4, 16]), (13, [3, 8])] {
+            let entry = |row: usize, column: usize| ((row * 5 + column * 3) % 11) as f64 - 5.0;
+            let is_kept = |row: usize, column: usize| ((column + 16 - row) % 16).is_multiple_of(kept);
+            let matrix = SparseMatrix::from_rows(16, 16, |row, put| {
+                (0..16).filter(|&column| is_kept(row, column)).for_each(|column| put(column, entry(row, column)));
+            });
+            let y: Vec<f64> = (0..16).map(|row| matrix.row(row).map(|(column, v)| v * x[column]).sum()).collect();
+            for (is_from, count) in [true, false].into_iter().zip(diagonals) {
+                let (from, to) = (place(is_from), place(!is_from));
+                let Embedding { map, sums } = embed(&matrix, &from, &to, How::default(), usize::MAX).expect("no limit");
+                assert!(map.diagonals.len() <= count, "{} of {count}", map.diagonals.len());
+                let mut out = map.apply(&from.pack(&x));
+                for sum in sums {
+                    let mut turned = out[0].clone();
+                    turned.rotate_left(sum.0 as usize);
+                    out[0].iter_mut().zip(turned).for_each(|(a, b)| *a += b);
+                }
+                assert_eq!(out, to.pack(&y), "{kept} {is_from}");
+            }
+        }
     }
 }

@@ -15,7 +15,8 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    fn at(&self, assignment: &[usize], sizes: &[usize]) -> f64 {
+    /// The cost of an assignment of all variables.
+    pub(crate) fn at(&self, assignment: &[usize], sizes: &[usize]) -> f64 {
         self.costs[self.variables.iter().fold(0, |at, &v| at * sizes[v] + assignment[v])]
     }
 }

@@ -2,15 +2,16 @@
 
 use crate::builder::{Builder, uniform};
 use crate::choose::Choice;
-use crate::diagonals::{Copies, embed};
-use crate::matrix;
+use crate::costs::{Known, Way};
+use crate::diagonals::{Embedding, How, Place, embed};
 use crate::network::{Link, Network};
 use crate::polynomial::{self, Planned};
-use crate::{PackError, PackOptions};
+use crate::{PackError, PackOptions, spread};
 use hec_ir::circuit::{self, Circuit, Op as SlotOp, ValueId as SlotId};
 use hec_ir::tensor::{Graph, Op, Tensor, ValueId};
-use hec_ir::{Layout, Origin};
+use hec_ir::{Origin, Rotation, SlotMap};
 use hec_poly::Target;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Values of the diagonals of one map above which it is refused: 32 GiB.
@@ -20,20 +21,19 @@ const MAX_DIAGONAL_VALUES: usize = 1 << 32;
 pub(crate) fn circuit(
     graph: &Graph,
     network: &Network,
+    known: &Known,
     choice: &Choice,
     options: &PackOptions,
 ) -> Result<Circuit, PackError> {
-    let layouts = &choice.layouts;
+    let places = &choice.places;
+    let mut embeddings = embeddings(graph, network, known, choice)?;
     let circuit = Circuit::new(graph.name.clone(), options.slots);
     let mut emitter = Emitter { graph, builder: Builder::new(circuit), values: BTreeMap::new() };
     for (&value, &class) in &network.class_of {
-        let layout = &layouts[class];
+        let place = &places[class];
         let emitted = match network.links.get(&value) {
-            Some(link) => {
-                let input = &layouts[network.class_of[&link.source]];
-                emitter.link(link, input, layout, choice.copies.get(&value).copied())?
-            }
-            None => emitter.node(value, layout)?,
+            Some(link) => emitter.link(link, embeddings.remove(&value))?,
+            None => emitter.node(value, place)?,
         };
         emitter.values.insert(value, emitted);
     }
@@ -41,13 +41,56 @@ pub(crate) fn circuit(
         emitter.builder.circuit.outputs.push(circuit::Output {
             name: output.name.clone(),
             value: emitter.values[&output.value],
-            layout: layouts[network.class_of[&output.value]].clone(),
+            layout: places[network.class_of[&output.value]].layout.clone(),
             client: output.client.clone(),
         });
     }
     let circuit = emitter.builder.finish();
     circuit.verify()?;
     Ok(circuit)
+}
+
+/// A link as operations on slots.
+struct Emitted {
+    /// Instead of a map, if it is no more than a rotation.
+    rotation: Option<Rotation>,
+    embedding: Embedding,
+    /// Rotations that spread the first of equal rows.
+    spread: Vec<Rotation>,
+}
+
+/// Every link, by its target.
+fn embeddings(
+    graph: &Graph,
+    network: &Network,
+    known: &Known,
+    choice: &Choice,
+) -> Result<BTreeMap<ValueId, Emitted>, PackError> {
+    let embedding = |(&value, link): (&ValueId, &Link)| {
+        let [input, output] = [link.source, value].map(|v| &choice.places[network.class_of[&v]]);
+        let pattern = known.pattern(graph, link);
+        let way = choice.ways.get(&value);
+        let (mut how, mut spread) = (How::default(), Vec::new());
+        let firsts;
+        match way {
+            Some(Way::Copies(copies)) => how.copies = Some(*copies),
+            Some(Way::Spread(axes)) => {
+                spread = spread::rotations(&output.layout, axes).unwrap_or_default();
+                firsts = spread::firsts(&pattern.shape, axes);
+                how.rows = Some(&firsts);
+            }
+            None => {}
+        }
+        let embedding = embed(&pattern.matrix, input, output, how, MAX_DIAGONAL_VALUES)
+            .ok_or_else(|| PackError::too_large(link.origin.layer(), &pattern.shape, output.layout.slots))?;
+        // A client sees all slots of its class.
+        let class = network.class_of[&value];
+        let is_seen = graph.outputs.iter().any(|o| network.class_of[&o.value] == class);
+        let is_plain = way.is_none() && !input.is_turned && !output.is_turned;
+        let rotation = if is_plain { embedding.as_rotation(is_seen) } else { None };
+        Ok((value, Emitted { rotation, embedding, spread }))
+    };
+    network.links.par_iter().map(embedding).collect()
 }
 
 struct Emitter<'a> {
@@ -57,22 +100,22 @@ struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    /// A linear map and its rotate-and-add steps.
-    fn link(
-        &mut self,
-        link: &Link,
-        input: &Layout,
-        output: &Layout,
-        copies: Option<Copies>,
-    ) -> Result<SlotId, PackError> {
-        let (matrix, shape) = matrix::of_chain(&link.steps, self.graph.shape(link.source), &self.graph.constants)
-            .map_err(|e| PackError::matrix(&link.origin, e))?;
-        let name = format!("map{}", self.builder.circuit.maps.len());
-        let embedding = embed(&name, &matrix, input, output, copies, MAX_DIAGONAL_VALUES)
-            .ok_or_else(|| PackError::too_large(link.origin.layer(), &shape, output.slots))?;
-        let map = self.builder.map(embedding.map);
-        let mut value = self.builder.push(SlotOp::Linear(map), &[self.values[&link.source]], &link.origin)?;
-        for rotation in embedding.sums {
+    /// A linear map and its rotate-and-add steps; a rotation or nothing in its place if it is one.
+    fn link(&mut self, link: &Link, emitted: Option<Emitted>) -> Result<SlotId, PackError> {
+        let Emitted { rotation, embedding, spread } = emitted.expect("every link was embedded");
+        let op = match rotation {
+            Some(Rotation(0)) => None,
+            Some(rotation) => Some(SlotOp::Rotate(rotation)),
+            None => {
+                let name = format!("map{}", self.builder.circuit.maps.len());
+                Some(SlotOp::Linear(self.builder.map(SlotMap { name, ..embedding.map })))
+            }
+        };
+        let mut value = self.values[&link.source];
+        if let Some(op) = op {
+            value = self.builder.push(op, &[value], &link.origin)?;
+        }
+        for rotation in embedding.sums.into_iter().chain(spread) {
             let rotated = self.builder.push(SlotOp::Rotate(rotation), &[value], &link.origin)?;
             value = self.builder.push(SlotOp::Add, &[value, rotated], &link.origin)?;
         }
@@ -80,19 +123,19 @@ impl Emitter<'_> {
     }
 
     /// An input or an element-wise operation.
-    fn node(&mut self, value: ValueId, layout: &Layout) -> Result<SlotId, PackError> {
+    fn node(&mut self, value: ValueId, place: &Place) -> Result<SlotId, PackError> {
         let node = &self.graph.nodes[value];
         let (origin, constants) = (&node.origin, &self.graph.constants);
         let args: Vec<SlotId> = node.args.iter().map(|a| self.values[a]).collect();
         let op = match &node.op {
             Op::Input { name } => {
-                return Ok(self.builder.circuit.input(name.clone(), layout.clone(), origin.clone()));
+                return Ok(self.builder.circuit.input(name.clone(), place.layout.clone(), origin.clone()));
             }
-            Op::AddConstant(id) => return self.builder.add(args[0], constants.tensor(*id), layout, origin),
+            Op::AddConstant(id) => return self.builder.add(args[0], constants.tensor(*id), place, origin),
             Op::Power(k) => return self.builder.power(args[0], *k, origin),
             Op::Polynomial { basis, coefficients } => {
                 let planned = polynomial::plan(*basis, constants.tensor(*coefficients), origin)?;
-                return self.builder.polynomial(args[0], &planned, layout, origin);
+                return self.builder.polynomial(args[0], &planned, place, origin);
             }
             Op::Mul if args[0] == args[1] => return self.builder.push(SlotOp::Square, &args[..1], origin),
             Op::Negate => SlotOp::Negate,
@@ -100,8 +143,8 @@ impl Emitter<'_> {
             Op::Sub => SlotOp::Sub,
             Op::Mul => SlotOp::Mul,
             Op::Square => SlotOp::Square,
-            Op::BatchMatMul => return Err(PackError::MatrixProduct { layer: origin.layer().to_owned() }),
-            Op::Linear(_)
+            Op::BatchMatMul
+            | Op::Linear(_)
             | Op::Activation(_)
             | Op::MaxPool(_)
             | Op::Softmax { .. }
@@ -116,11 +159,11 @@ impl Emitter<'_> {
 
 impl Builder {
     /// x + c; nothing if c is zero.
-    fn add(&mut self, x: SlotId, c: &Tensor, layout: &Layout, origin: &Origin) -> Result<SlotId, PackError> {
+    fn add(&mut self, x: SlotId, c: &Tensor, place: &Place, origin: &Origin) -> Result<SlotId, PackError> {
         if uniform(c) == Some(0.0) {
             return Ok(x);
         }
-        let plain = self.plain(c, layout)?;
+        let plain = self.plain(c, place)?;
         self.push(SlotOp::AddPlain(plain), &[x], origin)
     }
 
@@ -142,10 +185,10 @@ impl Builder {
         &mut self,
         x: SlotId,
         planned: &Planned,
-        layout: &Layout,
+        place: &Place,
         origin: &Origin,
     ) -> Result<SlotId, PackError> {
-        planned.tree.run(x, &mut OnSlots { builder: self, leaves: &planned.leaves, layout, origin })
+        planned.tree.run(x, &mut OnSlots { builder: self, leaves: &planned.leaves, place, origin })
     }
 }
 
@@ -153,7 +196,7 @@ impl Builder {
 struct OnSlots<'a> {
     builder: &'a mut Builder,
     leaves: &'a [Vec<Tensor>],
-    layout: &'a Layout,
+    place: &'a Place,
     origin: &'a Origin,
 }
 
@@ -191,7 +234,7 @@ impl Target for OnSlots<'_> {
         }
         let mut terms = Vec::with_capacity(kept.len());
         for i in kept {
-            let plain = self.builder.plain(&factors[i], self.layout)?;
+            let plain = self.builder.plain(&factors[i], self.place)?;
             terms.push(self.builder.push(SlotOp::MulPlain(plain), &[*powers[i]], self.origin)?);
         }
         let mut sum = terms[0];
@@ -202,6 +245,6 @@ impl Target for OnSlots<'_> {
     }
 
     fn add_leaf(&mut self, x: &SlotId, leaf: usize) -> Result<SlotId, PackError> {
-        self.builder.add(*x, &self.leaves[leaf][0], self.layout, self.origin)
+        self.builder.add(*x, &self.leaves[leaf][0], self.place, self.origin)
     }
 }

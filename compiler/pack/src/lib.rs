@@ -4,16 +4,18 @@
 //! Core concepts: any chain of linear steps is one sparse matrix between elements; with a layout on either side it is
 //! a map by diagonals, which takes one level whatever the layouts are. Values that element-wise operations connect
 //! form a class with one layout. The layouts of all classes are chosen together, so that the predicted cost of all
-//! maps and operations is least.
+//! maps and operations is least. A product of two encrypted matrices is written with maps and products of elements first.
 //! Start at [`pack`].
 //! Invariants: the circuit verifies and computes what the graph computes; a polynomial of degree d uses ⌈log2(d+1)⌉
 //! levels; no slot of an output holds a partial sum; the same graph and options give the same circuit.
 //! Non-goals: levels, scales, the split of maps into baby and giant steps.
 #![forbid(unsafe_code)]
 
+mod bits;
 mod builder;
 mod candidates;
 mod choose;
+mod costs;
 mod diagonals;
 mod elimination;
 mod emit;
@@ -21,12 +23,16 @@ mod matrix;
 mod network;
 mod polynomial;
 mod prices;
+mod products;
+mod routes;
+mod skewed;
 mod sparse;
+mod spread;
 
 use hec_ir::circuit::{Circuit, CircuitError};
 use hec_ir::cost::{CostTable, RingSize};
-use hec_ir::tensor::{Graph, Shape, ShapeError};
-use hec_ir::{Origin, Slots};
+use hec_ir::tensor::{Graph, LinearStep, Node, Op, Shape, ShapeError};
+use hec_ir::{Depth, Origin, Slots};
 pub use prices::assumed_ring;
 
 /// What packing is told.
@@ -55,8 +61,6 @@ pub enum PackError {
     Slots(usize),
     #[error("{layer}: {function} is not a polynomial; replace it by one before packing")]
     Activation { layer: String, function: &'static str },
-    #[error("{layer}: products of two encrypted matrices are not packed yet; multiply by constant matrices only")]
-    MatrixProduct { layer: String },
     #[error(
         "{layer}: a tensor or matrix of shape {shape:?} is too large for ciphertexts of {slots} slots; \
          use a larger ring or a smaller layer"
@@ -102,6 +106,17 @@ fn check_sizes(graph: &Graph, slots: Slots) -> Result<(), PackError> {
     }
 }
 
+/// Levels that a graph takes however it is packed: maps that only move, repeat or add elements may take none.
+pub fn least_depth(graph: &Graph) -> Depth {
+    let free = |node: &Node| match &node.op {
+        Op::Linear(steps) => {
+            steps.iter().all(|s| s.is_movement() || matches!(s, LinearStep::Expand { .. } | LinearStep::Mean { .. }))
+        }
+        _ => false,
+    };
+    Depth(routes::longest_path(graph, graph.nodes.iter().map(|(id, node)| (id, node.args.as_slice(), !free(node)))))
+}
+
 /// Pack a graph of linear maps, products and polynomials into slots.
 ///
 /// # Errors
@@ -109,7 +124,6 @@ fn check_sizes(graph: &Graph, slots: Slots) -> Result<(), PackError> {
 pub fn pack(graph: &Graph, options: &PackOptions) -> Result<Circuit, PackError> {
     check_sizes(graph, options.slots)?;
     graph.verify()?;
-    let network = network::analyse(graph)?;
-    let choice = choose::layouts(graph, &network, options)?;
-    emit::circuit(graph, &network, &choice, options)
+    let (routes::Routed { lowered, network, choice }, known) = routes::cheapest(graph, options)?;
+    emit::circuit(&lowered.graph, &network, &known, &choice, options)
 }

@@ -5,9 +5,10 @@
 //! ever needed between them.
 
 use crate::PackError;
+use crate::products::Lowered;
 use hec_ir::Origin;
 use hec_ir::tensor::{Graph, LinearStep, Op, Shape, ValueId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A linear map, with the movements (reshape, transpose) around it absorbed.
 #[derive(Clone, Debug)]
@@ -40,13 +41,16 @@ pub(crate) struct Network {
     pub(crate) classes: Vec<Class>,
     /// The class of every needed value.
     pub(crate) class_of: BTreeMap<ValueId, usize>,
+    /// The classes of operands that are summed along their first axis.
+    pub(crate) operand_classes: BTreeSet<usize>,
 }
 
 /// Take a verified graph apart.
 ///
 /// # Errors
 /// When a node must have been replaced by polynomials before.
-pub(crate) fn analyse(graph: &Graph) -> Result<Network, PackError> {
+pub(crate) fn analyse(lowered: &Lowered) -> Result<Network, PackError> {
+    let graph = &lowered.graph;
     let mut uses: BTreeMap<ValueId, usize> = BTreeMap::new();
     let arguments = graph.nodes.values().flat_map(|n| n.args.iter().copied());
     for value in arguments.chain(graph.outputs.iter().map(|o| o.value)) {
@@ -70,10 +74,9 @@ pub(crate) fn analyse(graph: &Graph) -> Result<Network, PackError> {
                 links.insert(value, link);
             }
             Op::Activation(function) => return Err(PackError::Activation { layer, function: function.name() }),
-            Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) | Op::Lookup { .. } => {
+            Op::MaxPool(_) | Op::Softmax { .. } | Op::Normalize(_) | Op::Lookup { .. } | Op::BatchMatMul => {
                 return Err(PackError::Activation { layer, function: node.op.name() });
             }
-            Op::BatchMatMul => return Err(PackError::MatrixProduct { layer }),
             _ => pending.extend(node.args.iter().copied()),
         }
     }
@@ -96,7 +99,8 @@ pub(crate) fn analyse(graph: &Graph) -> Result<Network, PackError> {
         classes[class].values.push(value);
         class_of.insert(value, class);
     }
-    Ok(Network { links, classes, class_of })
+    let operand_classes = lowered.operands.iter().filter_map(|o| class_of.get(o).copied()).collect();
+    Ok(Network { links, classes, class_of, operand_classes })
 }
 
 fn root(parent: &BTreeMap<ValueId, ValueId>, mut value: ValueId) -> ValueId {
@@ -109,11 +113,13 @@ fn root(parent: &BTreeMap<ValueId, ValueId>, mut value: ValueId) -> ValueId {
 /// The chain that ends in a linear node, together with the movements before it, or, if it only moves elements itself,
 /// with a map before it that nothing else uses.
 fn link(graph: &Graph, target: ValueId, uses: &BTreeMap<ValueId, usize>) -> Link {
-    let moves = |steps: &[LinearStep]| steps.iter().all(LinearStep::is_movement);
+    // A chain without steps is a change of layout that is meant to be one.
+    let moves = |steps: &[LinearStep]| !steps.is_empty() && steps.iter().all(LinearStep::is_movement);
     let mut link = Link { source: target, target, steps: Vec::new(), origin: graph.nodes[target].origin.clone() };
     while let Op::Linear(steps) = &graph.nodes[link.source].op {
         let node = &graph.nodes[link.source];
-        let absorbed = moves(steps) || (moves(&link.steps) && uses.get(&link.source) == Some(&1));
+        let follows = moves(&link.steps) && uses.get(&link.source) == Some(&1) && !steps.is_empty();
+        let absorbed = moves(steps) || follows;
         if link.source != target {
             match () {
                 () if !absorbed => break,

@@ -46,3 +46,9 @@ pub(crate) fn counts(basis: Basis, coefficients: &Tensor, origin: &Origin) -> Re
     let planned = plan(basis, coefficients, origin)?;
     Ok((planned.tree.products(), planned.leaves.iter().map(|leaf| leaf.len() - 1).sum()))
 }
+
+/// Levels; none for a degree of 1, which a linear map before it may take in.
+pub(crate) fn depth(basis: Basis, coefficients: &Tensor, origin: &Origin) -> Result<u32, PackError> {
+    let tree = plan(basis, coefficients, origin)?.tree;
+    Ok(if tree.degree() < 2 { 0 } else { tree.depth() })
+}

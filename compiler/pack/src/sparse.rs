@@ -45,9 +45,20 @@ impl SparseMatrix {
         self.starts.len() - 1
     }
 
-    /// Number of entries.
-    pub(crate) fn entries(&self) -> usize {
-        self.column.len()
+    /// How many entries a row has.
+    pub(crate) fn row_entries(&self, row: usize) -> usize {
+        self.starts[row + 1] - self.starts[row]
+    }
+
+    /// Whether two rows have the same entries.
+    pub(crate) fn same_rows(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.starts[a]..self.starts[a + 1], self.starts[b]..self.starts[b + 1]);
+        self.column[a.clone()] == self.column[b.clone()] && self.value[a] == self.value[b]
+    }
+
+    /// Whether all entries are one.
+    pub(crate) fn is_of_ones(&self) -> bool {
+        self.value.iter().all(|&v| v == 1.0)
     }
 
     /// The entries of a row.

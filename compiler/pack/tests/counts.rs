@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Network, average_pool, check, counts, plain_conv};
+use common::{Network, average_pool, check, counts, depth, plain_conv};
 use hec_ir::circuit::Op as SlotOp;
 use hec_ir::tensor::{ConvAttributes, Graph, LinearStep, Op, Shape};
 use hec_poly::{Basis, EvaluationTree, Parity};
@@ -56,6 +56,7 @@ fn mlp_and_lenet() {
     let mut found = Vec::new();
     for (graph, slots) in [(mlp(), 4096), (mlp(), 8192), (lenet(), 4096), (lenet(), 8192)] {
         let circuit = check(&graph, slots, 3);
+        assert_eq!(hec_pack::least_depth(&graph).0, depth(&circuit), "it is exact without polynomials");
         found.push(format!("{} at {slots}: {}", graph.name, counts(&circuit)));
     }
     let expected = [
@@ -93,6 +94,32 @@ fn residual_network() {
     let circuit = check(&net.graph, 16384, 5);
     let expected =
         "diagonals 36+144+144+128+336+32, ciphertexts 1to1 1to1 1to1 1to1 1to1 1to1, rotations 1, products 3, depth 8";
+    assert_eq!(counts(&circuit), expected);
+}
+
+/// Where a value repeats four times, the copies of inner values are turned: every second map takes a quarter.
+#[test]
+fn residual_blocks_turn_their_copies() {
+    let same = ConvAttributes { pads: [1; 4], ..plain_conv() };
+    let mut net = Network::new("blocks", 8);
+    let x = net.input(&[1, 8, 16, 16]);
+    let stem = net.conv(8, 8, 3, same);
+    let mut h = net.linear(&[stem], x);
+    h = net.push(Op::Square, &[h]);
+    for _ in 0..2 {
+        let (a, b) = (net.conv(8, 8, 3, same), net.conv(8, 8, 3, same));
+        let y = net.linear(&[a], h);
+        let y = net.push(Op::Square, &[y]);
+        let y = net.linear(&[b], y);
+        h = net.push(Op::Add, &[y, h]);
+        h = net.push(Op::Square, &[h]);
+    }
+    let w = net.matmul(2048, 10);
+    let y = net.linear(&[flatten(2048), w], h);
+    net.output(y);
+    let circuit = check(&net.graph, 8192, 5);
+    let expected =
+        "diagonals 72+72+18+72+18+16, ciphertexts 1to1 1to1 1to1 1to1 1to1 1to1, rotations 11, products 5, depth 11";
     assert_eq!(counts(&circuit), expected);
 }
 

@@ -91,6 +91,64 @@ fn expansion_and_products_of_two_values() {
     check_all(net);
 }
 
+/// Products of encrypted matrices: square and not, with and without batch axes, of inputs, projections and squares.
+#[test]
+fn products_of_matrices() {
+    for (batch, m, k, n) in [
+        (&[][..], 4, 4, 4),
+        (&[1, 2], 5, 3, 7),
+        (&[3], 1, 8, 2),
+        (&[2, 2], 3, 16, 1),
+        (&[1], 8, 6, 8),
+        (&[2], 16, 12, 15),
+    ] {
+        let mut net = Network::new("product", 30);
+        let (a, b) = (net.input(&[batch, &[m, k]].concat()), net.input(&[batch, &[k, n]].concat()));
+        let y = net.push(Op::BatchMatMul, &[a, b]);
+        net.output(y);
+        let squared = net.push(Op::Square, &[b]);
+        let z = net.push(Op::BatchMatMul, &[a, squared]);
+        let z = net.push(Op::Mul, &[z, y]);
+        net.output(z);
+        check_all(net);
+    }
+}
+
+/// Attention with a polynomial in the place of the softmax: two levels for Q·Kᵀ from the tokens, and what a shift of the
+/// keys, a sum over keys and the division after the product with the values take.
+#[test]
+fn attention() {
+    for (tokens, heads, width) in [(4, 2, 4), (6, 1, 8), (8, 2, 4)] {
+        let mut net = Network::new("attention", 31);
+        let hidden = heads * width;
+        let x = net.input(&[1, tokens, hidden]);
+        let split = LinearStep::Reshape { shape: Shape::new([1, tokens, heads, width]) };
+        let project = |net: &mut Network, permutation: &[usize], dims: &[usize]| {
+            let w = net.matmul(hidden, hidden);
+            let turned = LinearStep::Transpose { permutation: permutation.to_vec() };
+            let y = net.linear(&[w, split.clone(), turned], x);
+            net.add_constant(dims, y)
+        };
+        let q = project(&mut net, &[0, 2, 1, 3], &[1, heads, 1, width]);
+        let k = project(&mut net, &[0, 2, 3, 1], &[1, heads, width, 1]);
+        let v = project(&mut net, &[0, 2, 1, 3], &[1, heads, 1, width]);
+        let scores = net.push(Op::BatchMatMul, &[q, k]);
+        let scores = net.add_constant(&[1, heads, tokens, 1], scores);
+        let e = net.push(Op::Square, &[scores]);
+        let mean = LinearStep::Mean { axes: vec![3] };
+        let sum = net.linear(&[mean, LinearStep::Expand { shape: Shape::new([1, heads, tokens, width]) }], e);
+        let sum = net.polynomial(Basis::Monomial, &[1, heads, tokens, 1], 2, sum);
+        let y = net.push(Op::BatchMatMul, &[e, v]);
+        let y = net.push(Op::Mul, &[y, sum]);
+        let back = LinearStep::Transpose { permutation: vec![0, 2, 1, 3] };
+        let w = net.matmul(hidden, hidden);
+        let y = net.linear(&[back, LinearStep::Reshape { shape: Shape::new([1, tokens, hidden]) }, w], y);
+        let y = net.push(Op::Add, &[y, x]);
+        net.output(y);
+        check_all(net);
+    }
+}
+
 #[test]
 fn residual_blocks() {
     let same = ConvAttributes { pads: [1; 4], ..plain_conv() };
@@ -229,6 +287,31 @@ fn outputs_hold_only_complete_sums() {
             for slot in run(&circuit, &[packed]).remove(0).concat() {
                 let known = slot == 0.0 || complete.iter().any(|c| (c - slot).abs() < 1e-9);
                 assert!(known, "{inputs} to {outputs} at {slots} slots: a slot holds {slot}");
+            }
+        }
+    }
+}
+
+/// The same of products of matrices: where no element is, there is nothing, or the constant that is added everywhere.
+#[test]
+fn products_show_nothing_but_their_elements() {
+    for (m, k, n) in [(3, 5, 3), (5, 3, 6), (7, 7, 7)] {
+        let mut net = Network::new("leak", 21);
+        let (a, b) = (net.input(&[m, k]), net.input(&[k, n]));
+        let (v, w) = (net.matmul(k, k), net.matmul(n, n));
+        let (a, b) = (net.linear(&[v], a), net.linear(&[w], b));
+        let y = net.push(Op::BatchMatMul, &[a, b]);
+        let y = net.add_constant(&[m, 1], y);
+        net.output(y);
+        for slots in SLOTS {
+            let circuit = check(&net.graph, slots, 22);
+            let mut random = Random(23);
+            let inputs = [random.tensor(&[m, k], 1.0), random.tensor(&[k, n], 1.0)];
+            let packed: Vec<_> = circuit.inputs.iter().zip(&inputs).map(|(i, x)| i.layout.pack(&x.data)).collect();
+            let complete = net.graph.run(&inputs).unwrap().remove(0).data;
+            for slot in run(&circuit, &packed).remove(0).concat() {
+                let known = slot == 0.0 || complete.iter().any(|c| (c - slot).abs() < 1e-9);
+                assert!(known, "{m} {k} {n} at {slots} slots: a slot holds {slot}");
             }
         }
     }

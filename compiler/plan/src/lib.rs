@@ -19,7 +19,7 @@ mod parameters;
 
 pub use bootstrap::BootstrapOptions;
 pub use error::{LayerDepth, LayerMagnitude, PlanError};
-pub use parameters::PlanOptions;
+pub use parameters::{PlanOptions, check_room};
 
 use bootstrap::Place;
 use hec_ir::{Level, Parameters, circuit, leveled};

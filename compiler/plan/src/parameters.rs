@@ -1,7 +1,7 @@
 //! The choice of the prime chain.
 
-use crate::PlanError;
 use crate::height::{self, Heights};
+use crate::{LayerDepth, PlanError};
 use hec_ir::{Depth, LogN, ParametersError, ParametersLiteral, circuit::Circuit};
 use hec_params::ChainRequest;
 
@@ -74,6 +74,21 @@ fn largest_scale(depth: Depth, options: &PlanOptions) -> Result<ParametersLitera
     }
 }
 
+/// Whether the ring has room for `depth` levels at any scale that may be chosen.
+///
+/// # Errors
+/// [`PlanError::TooDeep`], without the layers, when it has not.
+pub fn check_room(depth: Depth, options: &PlanOptions) -> Result<(), PlanError> {
+    let found = match options.scale_bits {
+        Some(bits) => ParametersLiteral::new(&request(depth, bits, options)),
+        None => largest_scale(depth, options),
+    };
+    match found {
+        Err(ParametersError::TooDeep { .. }) => Err(no_room(depth, options, Vec::new())),
+        _ => Ok(()),
+    }
+}
+
 /// Say which layers cost the depth, instead of only that it does not fit.
 fn too_deep(
     error: ParametersError,
@@ -85,9 +100,12 @@ fn too_deep(
     if !matches!(error, ParametersError::TooDeep { .. }) {
         return PlanError::Parameters(error);
     }
+    no_room(needed, options, height::depth_by_layer(circuit, heights))
+}
+
+fn no_room(needed: Depth, options: &PlanOptions, layers: Vec<LayerDepth>) -> PlanError {
     let scale_bits = options.scale_bits.unwrap_or(MIN_SCALE_BITS);
     let fits = |d: u32| ParametersLiteral::new(&request(Depth(d), scale_bits, options)).is_ok();
     let available = Depth((0..needed.0).rev().find(|&d| fits(d)).unwrap_or(0));
-    let layers = height::depth_by_layer(circuit, heights);
     PlanError::TooDeep { needed, available, log_n: options.log_n.0, scale_bits, layers }
 }

@@ -10,14 +10,16 @@
 #![forbid(unsafe_code)]
 
 mod baby_giant;
+mod keys;
 mod memory;
 mod registers;
 
-use hec_ir::cost::{CostTable, RingSize};
+use hec_ir::cost::CostTable;
 use hec_ir::entity::EntityVec;
-use hec_ir::leveled::{self, LeveledError};
+use hec_ir::leveled::{self, LeveledError, Scheme};
 use hec_ir::program::{Program, ProgramError};
 use hec_ir::{Level, ParametersError};
+use keys::Keys;
 pub use memory::{MemoryEstimate, memory};
 
 /// Why a circuit cannot be scheduled.
@@ -30,6 +32,8 @@ pub enum ScheduleError {
     Parameters(#[from] ParametersError),
     #[error("the scheduled program is ill-formed: {0}")]
     Program(#[from] ProgramError),
+    #[error("the evaluation keys take {needed} MiB in a file at least, more than the {limit} MiB that are allowed")]
+    Keys { needed: usize, limit: usize },
 }
 
 /// Turn a leveled circuit into a program.
@@ -37,15 +41,59 @@ pub enum ScheduleError {
 /// # Errors
 /// When the circuit is not well-formed.
 pub fn schedule(circuit: &leveled::Circuit, costs: &CostTable) -> Result<Program, ScheduleError> {
+    let scheme = verified(circuit)?;
+    program(circuit, &scheme, costs, 0.0)
+}
+
+/// The same with evaluation keys of at most so many bytes in a file: where the fastest splits need more, linear maps
+/// share rotations.
+///
+/// # Errors
+/// When the circuit is not well-formed; [`ScheduleError::Keys`] when sharing does not save enough.
+pub fn schedule_within(
+    circuit: &leveled::Circuit,
+    costs: &CostTable,
+    key_bytes: usize,
+) -> Result<Program, ScheduleError> {
+    const MIB: usize = 1 << 20;
+    let scheme = verified(circuit)?;
+    let mut needed = usize::MAX;
+    for price in KEY_PRICES {
+        let program = program(circuit, &scheme, costs, price)?;
+        let stored = memory::stored_keys(&program, &scheme);
+        if stored <= key_bytes {
+            return Ok(program);
+        }
+        needed = needed.min(stored);
+    }
+    Err(ScheduleError::Keys { needed: needed.div_ceil(MIB), limit: key_bytes / MIB })
+}
+
+/// Seconds that a byte of a key is worth: nothing, then more and more until no split saves another key.
+const KEY_PRICES: [f64; 6] = [0.0, 1e-10, 3e-10, 1e-9, 3e-9, 1e-7];
+
+fn verified(circuit: &leveled::Circuit) -> Result<Scheme, ScheduleError> {
     circuit.verify()?;
-    let scheme = circuit.scheme()?;
+    Ok(circuit.scheme()?)
+}
+
+fn program(
+    circuit: &leveled::Circuit,
+    scheme: &Scheme,
+    costs: &CostTable,
+    key_price: f64,
+) -> Result<Program, ScheduleError> {
+    let of_bootstrap = scheme.bootstrap().map(memory::bootstrap_rotations).unwrap_or_default();
+    let mut keys = Keys::new(scheme.parameters(), key_price, of_bootstrap);
     let plans = circuit
         .maps
         .iter()
         .map(|(id, map)| {
             let user = circuit.nodes.values().find(|n| n.op == leveled::Op::Linear(id));
             let level = user.map_or(Level(0), |n| Level(n.ty.level.0 + 1));
-            baby_giant::split(map, &RingSize::at(scheme.parameters(), level), costs)
+            let plan = baby_giant::split(map, level, &keys, costs);
+            keys.add(&plan, level);
+            plan
         })
         .collect::<EntityVec<_, _>>();
     let (instructions, outputs) = registers::allocate(circuit);

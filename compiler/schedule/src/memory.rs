@@ -53,6 +53,31 @@ fn key_bytes(parameters: &Parameters, level: Level) -> usize {
     2 * decomposition_bytes(parameters, level)
 }
 
+/// A switching key in a file: the uniform half is a seed, and residues take whole bytes.
+pub(crate) fn stored_key_bytes(parameters: &Parameters, level: Level) -> usize {
+    let width = |p: u64| (u64::BITS - p.leading_zeros()).div_ceil(8) as usize;
+    let residues: usize = parameters.primes_at(level).chain(parameters.special().iter().copied()).map(width).sum();
+    parameters.prime_count(level).div_ceil(parameters.digit_size()) * residues * parameters.log_n().degree()
+}
+
+/// The evaluation keys of `program` in a file. What the program and its bootstrap both rotate by has one key.
+pub(crate) fn stored_keys(program: &Program, scheme: &Scheme) -> usize {
+    let parameters = scheme.parameters();
+    let size = |level| stored_key_bytes(parameters, level);
+    let (mut rotations, mut others) = (program.keys.rotations.clone(), 0);
+    match scheme.bootstrap() {
+        None => others += program.keys.relinearize.map_or(0, size),
+        Some(bootstrap) => {
+            for (rotation, level) in bootstrap_rotations(bootstrap) {
+                let known = rotations.entry(rotation).or_insert(level);
+                *known = (*known).max(level);
+            }
+            others += other_bootstrap_keys(bootstrap, size);
+        }
+    }
+    others + rotations.into_values().map(size).sum::<usize>()
+}
+
 /// All digits of one polynomial in the extended basis.
 fn decomposition_bytes(parameters: &Parameters, level: Level) -> usize {
     let primes = parameters.prime_count(level);
@@ -60,29 +85,39 @@ fn decomposition_bytes(parameters: &Parameters, level: Level) -> usize {
     digits * (primes + parameters.special().len()) * parameters.log_n().degree() * RESIDUE
 }
 
+/// The rotations of the transforms of a bootstrap: one for each baby step, and one for all giant steps.
+pub(crate) fn bootstrap_rotations(bootstrap: &BootstrapParameters) -> BTreeMap<Rotation, Level> {
+    let mut rotations = BTreeMap::new();
+    for factor in transforms(bootstrap) {
+        for step in 1..=factor.shape.babies as i64 + 1 {
+            let rotation = Rotation::new(step << factor.stages.start, bootstrap.choice().slots);
+            let known = rotations.entry(rotation).or_insert(factor.level);
+            *known = factor.level.max(*known);
+        }
+    }
+    rotations
+}
+
+/// The other keys of a bootstrap: two turns; the trace; conjugation and relinearization; back from the sparse secret.
+fn other_bootstrap_keys(bootstrap: &BootstrapParameters, size: impl Fn(Level) -> usize) -> usize {
+    let trace = (bootstrap.parameters().slots().0 / bootstrap.choice().slots.0).trailing_zeros() as usize;
+    let turns = size(bootstrap.slots_to_coeffs_level()) + size(Level(0));
+    turns + (trace + 1) * size(bootstrap.raised_level()) + 2 * size(bootstrap.eval_mod_level())
+}
+
 /// Keys of a bootstrap, and its diagonals with their residues.
 fn bootstrap_bytes(bootstrap: &BootstrapParameters) -> (usize, usize) {
     let parameters = bootstrap.parameters();
-    let (raised, eval) = (bootstrap.raised_level(), bootstrap.eval_mod_level());
     let factors = transforms(bootstrap);
-    // Factors of the same stages have the same rotations, the first of them at the highest level.
-    let mut shared: BTreeMap<(u32, u32), &Factor> = BTreeMap::new();
-    for factor in &factors {
-        shared.entry((factor.stages.start, factor.stages.end)).or_insert(factor);
-    }
-    // A key for each baby step and one for all giant steps; two turns; the trace; conjugation and relinearization; back
-    // from the sparse secret.
-    let trace = (parameters.slots().0 / bootstrap.choice().slots.0).trailing_zeros() as usize;
-    let of_maps: usize = shared.values().map(|f| (f.shape.babies + 1) * key_bytes(parameters, f.level)).sum();
-    let turns = key_bytes(parameters, bootstrap.slots_to_coeffs_level()) + key_bytes(parameters, Level(0));
-    let keys = of_maps + turns + (trace + 1) * key_bytes(parameters, raised) + 2 * key_bytes(parameters, eval);
     let degree = parameters.log_n().degree();
     let diagonals = |f: &Factor| {
         let limbs = parameters.prime_count(f.level) + parameters.special().len();
         // What repeats in a ring of a shorter period is kept once for each of 8 residues.
         f.shape.diagonals * limbs * degree.min(16 << f.stages.end) * RESIDUE
     };
-    (keys, factors.iter().map(diagonals).sum())
+    let size = |level| key_bytes(parameters, level);
+    let rotations: usize = bootstrap_rotations(bootstrap).into_values().map(size).sum();
+    (rotations + other_bootstrap_keys(bootstrap, size), factors.iter().map(diagonals).sum())
 }
 
 /// What a linear map holds beside its inputs: its rotated inputs in the extended basis, and a decomposition.

@@ -4,9 +4,10 @@ use hec_ir::circuit::{Circuit, Op, Output, ValueId};
 use hec_ir::cost::CostTable;
 use hec_ir::program::Program;
 use hec_ir::tensor::Shape;
-use hec_ir::{Layout, Level, LogN, Origin, Rotation};
+use hec_ir::{Layout, Level, LogN, Origin, Rotation, SlotMap};
 use hec_plan::{PlanOptions, plan};
-use hec_schedule::{memory, schedule};
+use hec_schedule::{ScheduleError, memory, schedule, schedule_within};
+use std::sync::Arc;
 
 fn program(build: impl Fn(&mut Circuit, ValueId) -> ValueId) -> Program {
     let log_n = LogN(13);
@@ -39,6 +40,31 @@ fn rotations_of_one_value_share_its_decomposition() {
     assert_eq!(ops(&p), ["load", "decompose", "rotate", "rotate", "forget", "add", "free", "add", "free"]);
     assert_eq!(p.keys.rotations.keys().copied().collect::<Vec<_>>(), [Rotation(1), Rotation(2)]);
     assert_eq!(p.keys.relinearize, None);
+}
+
+/// Two maps whose fastest splits have different baby steps share them when keys are few, and no fewer than possible.
+#[test]
+fn maps_share_rotations_within_a_size_of_keys() {
+    let log_n = LogN(13);
+    let n = log_n.slots();
+    let mut c = Circuit::new("test", n);
+    let layout = Layout::row_major(Shape::new([n.0]), n);
+    let mut x = c.input("x", layout.clone(), Origin::node("x"));
+    for (name, rotations) in [("a", (0..144).collect::<Vec<u32>>()), ("b", (0..128).map(|k| 2 * k).collect())] {
+        let diagonal = |r| ((0, 0, Rotation(r)), Arc::new(vec![1.0; n.0]));
+        let diagonals = rotations.into_iter().map(diagonal).collect();
+        let map = c.maps.push(SlotMap { name: name.to_owned(), slots: n, outputs: 1, inputs: 1, diagonals });
+        x = push(&mut c, Op::Linear(map), &[x]);
+    }
+    c.outputs.push(Output { name: "y".into(), value: x, layout, client: vec![] });
+    let options = PlanOptions { log_n, scale_bits: None, magnitude: 8.0, digit_size: 1, insecure_toy: false };
+    let leveled = plan(&c, &options).expect("fits");
+    let fastest = schedule(&leveled, &CostTable::default()).expect("schedules");
+    let within = |bytes| schedule_within(&leveled, &CostTable::default(), bytes);
+    assert_eq!(within(usize::MAX).expect("no limit"), fastest);
+    let Err(ScheduleError::Keys { needed, limit: 1 }) = within(1 << 20) else { panic!("a key takes more") };
+    let fewest = within(needed << 20).expect("as it said");
+    assert!(fewest.keys.rotations.len() < fastest.keys.rotations.len());
 }
 
 #[test]

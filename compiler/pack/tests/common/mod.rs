@@ -5,7 +5,7 @@ use hec_ir::circuit::{Circuit, Op as SlotOp};
 use hec_ir::entity::Entity;
 use hec_ir::tensor::{ConvAttributes, Graph, LinearStep, Op, Output, Shape, Tensor, ValueId, Window};
 use hec_ir::{Origin, Plain, Slots};
-use hec_pack::{PackOptions, pack};
+use hec_pack::{PackOptions, least_depth, pack};
 use hec_poly::Basis;
 
 /// SplitMix64.
@@ -135,6 +135,7 @@ pub fn depth(c: &Circuit) -> u32 {
 pub fn check(graph: &Graph, slots: usize, seed: u64) -> Circuit {
     let circuit = pack(graph, &PackOptions::new(Slots(slots))).unwrap();
     circuit.verify().unwrap();
+    assert!(least_depth(graph).0 <= depth(&circuit), "{} at {slots} slots", graph.name);
     let mut random = Random(seed);
     let inputs: Vec<Tensor> = graph.inputs().map(|(v, _)| random.tensor(graph.shape(v).dims(), 1.0)).collect();
     let packed: Vec<_> = circuit.inputs.iter().zip(&inputs).map(|(i, x)| i.layout.pack(&x.data)).collect();
