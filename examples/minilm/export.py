@@ -8,6 +8,7 @@ minilm_l6_tT.onnx       token ids (1,T) to the normalised sentence embedding (1,
                         embeddings, LayerNorm, six layers, mean over the tokens, division by the norm
 minilm_l6_tT_emb.onnx   the same from the output of the embeddings' LayerNorm (1,T,384) on
 sentences_tT.npz        with --sentences: ids of real sentences, see `sentences`
+embeddings_tT.npz       the same sentences as inputs of minilm_l6_tT_emb.onnx, and the scores of the pairs
 
 There is no attention mask: every sentence fills its T tokens, so that nothing is padded.
 """
@@ -180,10 +181,10 @@ def sentences(folder, tokenizer, length):
     return made
 
 
-def embed(model, ids, batch=32):
-    """The sentence embeddings that the network gives."""
+def embed(model, ids, shape, batch=32):
+    """What a part of the network gives for each sentence."""
     parts = [model(torch.from_numpy(ids[i : i + batch])).numpy() for i in range(0, len(ids), batch)]
-    return np.concatenate([*parts, np.zeros((0, HIDDEN), np.float32)])
+    return np.concatenate([*parts, np.zeros((0, *shape), np.float32)])
 
 
 def main():
@@ -211,8 +212,10 @@ def main():
             export(model.encoder, inner, options.out / f"minilm_l6_t{length}{suffix}_emb.onnx", "embeddings", dynamo)
             if options.sentences and not dynamo:
                 arrays = sentences(options.sentences, tokenizer, length)
-                for name in ("calibration", "first", "second", "sst2"):
-                    arrays[f"{name}_embedding"] = embed(model, arrays[name])
+                names = ("calibration", "first", "second", "sst2")
+                inputs = {name: embed(model.embeddings, arrays[name], (length, HIDDEN)) for name in names}
+                np.savez(options.out / f"embeddings_t{length}.npz", **inputs, scores=arrays["scores"])
+                arrays |= {f"{name}_embedding": embed(model, arrays[name], (HIDDEN,)) for name in names}
                 np.savez(options.out / f"sentences_t{length}.npz", **arrays)
                 counts = {name: len(arrays[name]) for name in ("calibration", "first", "sst2")}
                 print(f"sentences_t{length}.npz: {counts}")

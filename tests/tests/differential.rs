@@ -13,7 +13,7 @@ use hec_plan::{PlanOptions, plan};
 use hec_poly::Basis;
 use hec_run::{Decryption, Session};
 use hec_schedule::schedule;
-use hec_tests::{Difference, Numbers, random_network};
+use hec_tests::{Difference, Numbers, random_encoder, random_network};
 use std::collections::BTreeSet;
 
 /// Differences of f64 rounding alone, with room for the cancellation that completing squares may cause.
@@ -116,9 +116,26 @@ fn noise_over_prediction(program: Program) -> Vec<f64> {
 }
 
 #[test]
+fn every_level_of_a_transformer_layer_computes_the_same() {
+    let worst = (0..24).map(|seed| levels_agree(&random_encoder(seed), toy_ring(seed)).1);
+    let worst = worst.fold(Difference::default(), Difference::max);
+    println!("the largest difference is {worst}");
+}
+
+/// Products of encrypted matrices in real ciphertexts.
+#[test]
+fn encrypted_transformer_layers_err_as_the_noise_model_predicts() {
+    let program = |seed| levels_agree(&random_encoder(seed), toy_ring(seed)).0;
+    errors_are_as_predicted((0..6).flat_map(|seed| noise_over_prediction(program(seed))).collect());
+}
+
+#[test]
 fn real_ciphertexts_err_as_the_noise_model_predicts() {
     let program = |seed| levels_agree(&random_network(seed), toy_ring(seed)).0;
-    let errors: Vec<f64> = (0..12).flat_map(|seed| noise_over_prediction(program(seed))).collect();
+    errors_are_as_predicted((0..12).flat_map(|seed| noise_over_prediction(program(seed))).collect());
+}
+
+fn errors_are_as_predicted(errors: Vec<f64>) {
     let largest = errors.iter().fold(0.0, |m: f64, e| m.max(e.abs()));
     let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
     println!("{} outputs: rms {rms:.2}, largest {largest:.2} predicted standard deviations", errors.len());

@@ -124,6 +124,9 @@ pub struct How {
     /// The largest error of the outputs that the scheme's noise may cause, as a share of their range
     #[arg(long, value_name = "SHARE", default_value_t = MAX_ERROR)]
     pub max_error: f64,
+    /// Most memory that the server's keys, ciphertexts and constants may take together, such as 512M or 12G
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_memory: Option<usize>,
     /// Size of a dynamic batch axis
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub batch: usize,
@@ -136,6 +139,9 @@ pub struct How {
     /// log2 of the scale; the largest that fits if not given
     #[arg(long, value_name = "BITS", value_parser = scale_bits)]
     pub scale: Option<f64>,
+    /// Most that a client sends as evaluation keys, such as 512M or 1.5G; linear maps then share rotations
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_key_size: Option<usize>,
     /// Costs of this machine, as `hec-run calibrate` writes them
     #[arg(long, value_name = "FILE")]
     pub costs: Option<PathBuf>,
@@ -171,10 +177,12 @@ impl Default for How {
             choose: None,
             max_depth: None,
             max_error: MAX_ERROR,
+            max_memory: None,
             batch: 1,
             ring: None,
             bootstrap: Bootstrapping::Auto,
             scale: None,
+            max_key_size: None,
             costs: None,
             insecure_toy: false,
         }
@@ -185,6 +193,22 @@ fn scale_bits(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(bits) if (16.0..=90.0).contains(&bits) => Ok(bits),
         _ => Err("a number of bits from 16 to 90".to_owned()),
+    }
+}
+
+/// Bytes as people write them, in powers of 1024.
+fn size(text: &str) -> Result<usize, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[number.len()..].to_ascii_uppercase().as_str() {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err("a size such as 512M or 1.5G".to_owned()),
+    };
+    match number.parse::<f64>() {
+        Ok(count) if count > 0.0 && count < 1e6 => Ok((count * (1u64 << unit) as f64) as usize),
+        _ => Err("a size such as 512M or 1.5G".to_owned()),
     }
 }
 
@@ -294,7 +318,7 @@ pub struct Tune {
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     /// How often each input is seen
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub epochs: u32,
     /// Stop after this time, to go on later with --resume
     #[arg(long, value_name = "M")]
@@ -326,7 +350,7 @@ pub enum Augmentation {
     None,
 }
 
-const RATE: f64 = 0.003;
+const RATE: f64 = 0.002;
 
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

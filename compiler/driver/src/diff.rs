@@ -2,7 +2,7 @@
 //!
 //! Exit codes are those of `diff`: 0 where nothing differs, 1 where something does, 2 where a file cannot be read.
 
-use crate::report::{LayerReport, Report, bytes};
+use crate::report::{LayerReport, Report, bytes, products, rotations};
 use crate::{DiffArgs, Failure};
 use hec_ir::artifact::Artifact;
 use hec_nonlinear::{Correction, Method, Replacement};
@@ -99,7 +99,7 @@ fn whole(r: &Report) -> Told {
         ("bootstraps", r.bootstraps.as_ref().map_or(0, |b| b.count).to_string()),
         ("diagonals", r.total.diagonals.to_string()),
         ("rotations", rotations(&r.total).to_string()),
-        ("products", (r.total.ciphertext_products + r.total.plaintext_products).to_string()),
+        ("products", products(&r.total).to_string()),
         ("key switches", r.total.key_switches.to_string()),
         ("keys", format!("{}, {}", r.sizes.key_count, bytes(r.sizes.keys))),
         ("request", bytes(r.sizes.request)),
@@ -118,10 +118,6 @@ fn whole(r: &Report) -> Told {
     ];
     told.extend(optional.into_iter().filter_map(|(title, value)| Some((title, value?))));
     told
-}
-
-fn rotations(c: &hec_ir::evaluate::cost::Counts) -> usize {
-    c.baby_steps + c.giant_steps + c.rotations
 }
 
 fn time(seconds: f64) -> String {

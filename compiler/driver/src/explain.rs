@@ -1,7 +1,7 @@
 //! `hec explain LAYER`: in words, what was chosen for a layer, what else there was, and what that would cost.
 
 use crate::page::number;
-use crate::report::{LayerReport, Report};
+use crate::report::{DepthReport, LayerReport, Report, rotations};
 use crate::{ExplainArgs, Failure};
 use hec_ir::artifact::Artifact;
 use hec_nonlinear::{Candidate, Choice, Correction, LayerError, Menu, Method, Replacement};
@@ -35,6 +35,11 @@ pub struct Explanation<'a> {
     /// How its weights were re-fitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correction: Option<&'a Correction>,
+    /// Levels of the whole network.
+    pub depth: &'a DepthReport,
+    /// Levels that it would take more without a rule of the optimizer, for the rules that save some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub saved: Vec<&'a (String, u32)>,
 }
 
 /// Print what is known of a layer.
@@ -88,6 +93,8 @@ impl<'a> Explanation<'a> {
             error: report.errors.iter().flat_map(|e| &e.layers).find(|e| e.layer == name),
             menu: report.menus.iter().find(|m| m.layer == name),
             correction: report.corrections.iter().find(|c| c.layer == name),
+            depth: &report.depth,
+            saved: report.saved.iter().filter(|(_, levels)| *levels > 0).collect(),
         })
     }
 
@@ -195,7 +202,7 @@ impl<'a> Explanation<'a> {
         for (count, what) in [
             (c.bootstraps, "bootstrap"),
             (c.diagonals, "diagonal"),
-            (c.baby_steps + c.giant_steps + c.rotations, "rotation"),
+            (rotations(c), "rotation"),
             (c.ciphertext_products, "product of ciphertexts"),
             (c.plaintext_products, "product with a plaintext"),
             (c.key_switches, "key switch"),
@@ -215,6 +222,21 @@ impl<'a> Explanation<'a> {
     }
 }
 
+impl Explanation<'_> {
+    /// What rewriting did for the network as a whole, since levels are saved along a path and not in one layer.
+    fn rewritten(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.saved.is_empty() {
+            return Ok(());
+        }
+        let (before, after) = (self.depth.before, many(self.depth.after as usize, "level"));
+        writeln!(f, "\nThe whole network was rewritten from {before} to {after}. Without one of these equations:")?;
+        for (rule, levels) in &self.saved {
+            writeln!(f, "  {levels} more without {rule}")?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.replacement, self.correction) {
@@ -228,9 +250,10 @@ impl fmt::Display for Explanation<'_> {
             self.others(f, menu)?;
         }
         match self.program {
-            Some(l) => self.program(f, l),
-            None => writeln!(f, "\nIn the program it is part of other layers: it takes no operation of its own."),
+            Some(l) => self.program(f, l)?,
+            None => writeln!(f, "\nIn the program it is part of other layers: it takes no operation of its own.")?,
         }
+        self.rewritten(f)
     }
 }
 

@@ -2,15 +2,35 @@
 
 use crate::report::FrontPoint;
 use crate::rings::Scheduled;
-use crate::{Failure, How};
+use crate::{Failure, How, menus};
 use hec_nonlinear::Replaced;
 use hec_optimize::Optimized;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+
+/// A polynomial network.
+pub struct Network {
+    /// With polynomials in the place of other functions.
+    pub replaced: Replaced,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where a network comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The search for polynomials chose it.
+    Chosen,
+    /// The menus offered it for less.
+    Offered,
+    /// The search came across it.
+    Tried,
+}
 
 /// A polynomial network with its program.
 pub struct Candidate {
-    /// With polynomials in the place of other functions.
-    pub replaced: Replaced,
+    /// The network.
+    pub network: Network,
     /// After rewriting, and packed, planned and scheduled for the cheapest ring; why there is no program otherwise.
     pub program: Result<(Optimized, Scheduled), Failure>,
 }
@@ -21,8 +41,14 @@ impl Candidate {
         self.program.as_ref().ok().map(|(_, back)| hec_plan::depth(&back.circuit).0)
     }
 
+    /// Predicted seconds of the program; infinite if there is none.
+    fn seconds(&self) -> f64 {
+        self.program.as_ref().map_or(f64::INFINITY, |(_, back)| back.seconds())
+    }
+
     fn point(&self, taken: bool) -> Result<FrontPoint, Failure> {
-        let agreement = self.replaced.agreement.as_ref();
+        let replaced = &self.network.replaced;
+        let agreement = replaced.agreement.as_ref();
         let (seconds, memory) = match &self.program {
             Ok((_, back)) => {
                 let memory = hec_schedule::memory(&back.priced.program)?;
@@ -31,7 +57,7 @@ impl Candidate {
             Err(_) => (None, None),
         };
         Ok(FrontPoint {
-            choices: choices(&self.replaced),
+            choices: choices(replaced),
             depth: self.depth(),
             seconds,
             memory,
@@ -43,12 +69,12 @@ impl Candidate {
     }
 }
 
-/// The candidate that the user asks for: by its number, else the one chosen by the search, or within the depth allowed
-/// the most precise one.
+/// The candidate that the user asks for: by its number, else the one chosen by the search unless the menus offer a faster
+/// one, or within the depth allowed the most precise one.
 ///
 /// # Errors
 /// When there is none, with what there is.
-pub fn pick(candidates: &[Candidate], chosen: usize, how: &How) -> Result<usize, Failure> {
+pub fn pick(candidates: &[Candidate], how: &How) -> Result<usize, Failure> {
     if let Some(number) = how.choose {
         let count = candidates.len();
         let index = number.checked_sub(1).filter(|&i| i < count);
@@ -57,9 +83,18 @@ pub fn pick(candidates: &[Candidate], chosen: usize, how: &How) -> Result<usize,
                 .advise("--pareto prints them with their numbers")
         });
     }
+    let from = |source| candidates.iter().position(|c| c.network.source == source);
+    let searched = from(Source::Chosen).unwrap_or_default();
+    let is_worth_it = |&i: &usize| menus::is_worth_it(candidates[i].seconds(), candidates[searched].seconds());
+    let chosen = from(Source::Offered).filter(is_worth_it).unwrap_or(searched);
     let Some(most) = how.max_depth else { return Ok(chosen) };
     let fits = |i: &usize| candidates[*i].depth().is_some_and(|depth| depth <= most);
-    let precise = (0..candidates.len()).rev().find(fits);
+    let agreement = |i: usize| candidates[i].network.replaced.agreement;
+    let compare = |a: usize, b: usize| match (agreement(a), agreement(b)) {
+        (Some(a), Some(b)) => a.compare(&b),
+        _ => Ordering::Equal,
+    };
+    let precise = (0..candidates.len()).filter(fits).max_by(|&a, &b| compare(a, b));
     Some(chosen).filter(fits).or(precise).ok_or_else(|| {
         let least = candidates.iter().filter_map(Candidate::depth).min();
         let least = least.map_or_else(|| "none has a program".to_owned(), |d| format!("the shallowest takes {d}"));

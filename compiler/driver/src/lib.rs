@@ -16,6 +16,7 @@ mod diagnostic;
 pub mod diff;
 pub mod explain;
 mod front;
+pub mod menus;
 pub mod page;
 pub mod pipeline;
 mod preprocess;

@@ -1,11 +1,11 @@
 //! The whole compilation, as one readable function.
 
-use crate::front::{self, Candidate};
+use crate::front::{self, Candidate, Network, Source};
 use crate::preprocess::Preprocess;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::rings::{self, RingOptions};
-use crate::{Failure, How, samples};
+use crate::{Failure, How, menus, samples};
 use hec_import::Parts;
 use hec_ir::artifact::{Artifact, ClientFile, ClientPrograms};
 use hec_ir::cost::CostTable;
@@ -60,24 +60,25 @@ pub fn compile(imported: &Graph, how: &How, progress: &mut Progress) -> Result<C
     let samples = samples::encrypted(&how.calibrate, imported, client.prologue.as_ref())?;
 
     progress.stage("nonlinear: polynomials for activations");
-    let Front { networks, chosen } = networks(&body, &samples, how)?;
+    let networks = networks(&body, &samples, how)?;
 
     progress.stage("optimize: equality saturation");
-    let rewritten = networks.iter().map(|n| rewrite(&n.graph, how)).collect::<Result<Vec<_>, _>>()?;
+    let rewritten = networks.iter().map(|n| rewrite(&n.replaced.graph, how)).collect::<Result<Vec<_>, _>>()?;
 
     progress.stage("pack, plan, schedule: choosing a ring");
     let options = ring_options(how)?;
-    let program = |optimized| cheapest(optimized, &samples, &options);
-    let candidate = |(replaced, optimized)| Candidate { replaced, program: program(optimized) };
+    let program = |optimized| cheapest(optimized, &samples, &options, how.max_depth);
+    let candidate = |(network, optimized): (Network, Optimized)| Candidate { network, program: program(optimized) };
     let mut candidates: Vec<Candidate> = networks.into_iter().zip(rewritten).map(candidate).collect();
-    let taken = front::pick(&candidates, chosen, how)?;
+    let taken = front::pick(&candidates, how)?;
     let points = if how.compares() { front::points(&candidates, taken)? } else { Vec::new() };
-    let Candidate { replaced, program } = candidates.swap_remove(taken);
+    let Candidate { network: Network { replaced, .. }, program } = candidates.swap_remove(taken);
     let (optimized, back) = program?;
 
     progress.stage("report");
     let mut report = Report::new(&client, &replaced, &optimized, &back, &options, how)?;
     report.front = points;
+    report.saved = hec_optimize::levels_by_rule(&replaced.graph, &optimized, &optimizer_options(how))?;
     if samples.is_empty() {
         report.warnings.push(UNCALIBRATED.to_owned());
     }
@@ -107,13 +108,28 @@ pub fn read_network(model: &Path, batch: usize) -> Result<Graph, Failure> {
     Ok(hec_import::import(model, &hec_import::ImportOptions { batch })?)
 }
 
-/// The networks to choose from: the one that the search chooses, or all that it found if the user compares them.
-fn networks(graph: &Graph, samples: &[Vec<Tensor>], how: &How) -> Result<Front, Failure> {
-    if !how.compares() {
-        return Ok(Front { networks: vec![nonlinear(graph, samples, how)?], chosen: 0 });
-    }
-    let calibration = Calibration { samples: samples.to_vec() };
-    Ok(hec_nonlinear::front(graph, &calibration, &nonlinear_options(how)?)?)
+/// The networks to choose from, from the cheapest polynomials on: the one that the search chooses, and what the menus offer
+/// besides; all that it found if the user compares them.
+fn networks(graph: &Graph, samples: &[Vec<Tensor>], how: &How) -> Result<Vec<Network>, Failure> {
+    let (calibration, options) = (Calibration { samples: samples.to_vec() }, nonlinear_options(how)?);
+    let Front { networks, chosen } = match how.compares() {
+        true => hec_nonlinear::front(graph, &calibration, &options)?,
+        false => Front { networks: vec![hec_nonlinear::replace(graph, &calibration, &options)?], chosen: 0 },
+    };
+    let cheaper = match how.no_rewrite {
+        true => Vec::new(),
+        false => menus::cheaper(&networks[chosen], how.min_agreement, &optimizer_options(how))?,
+    };
+    let source = |i| if i == chosen { Source::Chosen } else { Source::Tried };
+    let found = networks.into_iter().enumerate().map(|(i, replaced)| Network { replaced, source: source(i) });
+    let mut networks: Vec<Network> = found.collect();
+    let offered = menus::search(&cheaper, how.min_agreement, |assignment| {
+        let one = std::slice::from_ref(assignment);
+        Ok(hec_nonlinear::assigned(graph, &calibration, &options, one)?.pop())
+    })?;
+    networks.extend(offered.map(|replaced| Network { replaced, source: Source::Offered }));
+    networks.sort_by_key(|n| n.replaced.cost());
+    Ok(networks)
 }
 
 /// Replace what is not polynomial.
@@ -141,24 +157,34 @@ pub fn nonlinear_options(how: &How) -> Result<hec_nonlinear::Options, Failure> {
 /// # Errors
 /// When it is not well-formed.
 pub fn rewrite(graph: &Graph, how: &How) -> Result<Optimized, Failure> {
-    let default = hec_optimize::Options::default();
-    let iteration_limit = if how.no_rewrite { 0 } else { default.iteration_limit };
-    Ok(hec_optimize::optimize(graph, &hec_optimize::Options { iteration_limit, ..default })?)
+    Ok(hec_optimize::optimize(graph, &optimizer_options(how))?)
 }
 
-/// Of the rewritten networks the one whose program is predicted to be the fastest; the shallowest one's failure if there is
-/// no program of any.
-fn cheapest(
+/// What rewriting follows.
+fn optimizer_options(how: &How) -> hec_optimize::Options {
+    let default = hec_optimize::Options::default();
+    let iteration_limit = if how.no_rewrite { 0 } else { default.iteration_limit };
+    hec_optimize::Options { iteration_limit, ..default }
+}
+
+/// Of the rewritten networks the one whose program is predicted to be the fastest of those with at most so many levels, or
+/// of the shallowest ones.
+///
+/// # Errors
+/// The shallowest network's failure if there is no program of any.
+pub fn cheapest(
     optimized: Optimized,
     samples: &[Vec<Tensor>],
     options: &RingOptions,
+    most: Option<u32>,
 ) -> Result<(Optimized, rings::Scheduled), Failure> {
+    let excess = |back: &rings::Scheduled| most.map_or(0, |most| hec_plan::depth(&back.circuit).0.saturating_sub(most));
     let mut best = rings::choose(&optimized.graph, samples, options);
     let mut taken = None;
     for (i, other) in optimized.others.iter().enumerate() {
         let next = rings::choose(&other.graph, samples, options);
         let is_better = match (&best, &next) {
-            (Ok(best), Ok(next)) => next.seconds() < best.seconds(),
+            (Ok(best), Ok(next)) => (excess(next), next.seconds()) < (excess(best), best.seconds()),
             (Err(_), Ok(_)) => true,
             _ => false,
         };
@@ -191,6 +217,8 @@ pub fn ring_options(how: &How) -> Result<RingOptions, Failure> {
         scale_bits: how.scale,
         bootstrap: how.bootstrap,
         max_error: how.max_error,
+        max_memory: how.max_memory,
+        max_key_bytes: how.max_key_size,
         insecure_toy: how.insecure_toy,
     })
 }

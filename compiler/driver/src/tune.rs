@@ -62,15 +62,9 @@ fn run(args: &Tune) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The original network's weights with a polynomial for each function, fitted to what it gets in the original network:
-/// where it gives way to its polynomial in training.
+/// The network with a polynomial for each function and re-fitted layers, from which the training starts.
 fn untrained(original: &Graph, samples: &[Vec<Tensor>], how: &How) -> Result<Graph, Failure> {
-    let options = hec_nonlinear::Options {
-        correct: false,
-        sequential: false,
-        max_samples: FITTED,
-        ..pipeline::nonlinear_options(how)?
-    };
+    let options = hec_nonlinear::Options { max_samples: FITTED, ..pipeline::nonlinear_options(how)? };
     let calibration = hec_nonlinear::Calibration { samples: samples.to_vec() };
     Ok(hec_nonlinear::replace(original, &calibration, &options)?.graph)
 }
@@ -98,10 +92,9 @@ fn train(trainer: &mut Trainer, deadline: Option<Instant>, checkpoint: &Path) ->
         bar.set_position(trainer.done() as u64);
         bar.set_message(format!("loss {loss:.4}, best so far: {}", describe(&trainer.best())));
         if trainer.done().is_multiple_of(trainer.steps_of_epoch()) {
-            let ((score, loss), blend) = (trainer.validate(), trainer.blend());
+            let (score, loss) = trainer.validate();
             let epoch = trainer.done() / trainer.steps_of_epoch();
-            let polynomial = if blend < 1.0 { format!("{:.0} % polynomial, ", 100.0 * blend) } else { String::new() };
-            bar.suspend(|| println!("epoch {epoch:<4} loss {loss:.4}, {polynomial}{}", describe(&score)));
+            bar.suspend(|| println!("epoch {epoch:<4} loss {loss:.4}, {}", describe(&score)));
         }
         if written.elapsed() > CHECKPOINTS {
             write(&trainer.checkpoint(), checkpoint)?;

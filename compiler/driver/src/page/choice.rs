@@ -143,8 +143,7 @@ pub(super) fn rules(h: &mut Html, r: &Report) {
                         name(h, rule, "");
                         cell(h, format!("{times} ×"));
                         if !r.saved.is_empty() {
-                            let saved = r.saved.iter().find(|(name, _)| name == rule);
-                            cell(h, saved.map(|(_, levels)| levels.to_string()).unwrap_or_default());
+                            cell(h, r.saved_by(rule).map(|levels| levels.to_string()).unwrap_or_default());
                         }
                     });
                 }

@@ -4,7 +4,7 @@ use super::axis::{Axis, place};
 use super::facts::seconds;
 use super::html::Html;
 use super::table::{self, Heading, MARGIN, WIDTH, cell, drawn, name};
-use crate::report::{LayerReport, Report};
+use crate::report::{LayerReport, Report, rotations};
 use hec_ir::evaluate::cost::Counts;
 
 /// The section.
@@ -60,7 +60,7 @@ fn row(h: &mut Html, axis: &Axis, number: usize, layer: &LayerReport) {
 
 fn counts(h: &mut Html, c: &Counts) {
     cell(h, c.diagonals);
-    cell(h, c.baby_steps + c.giant_steps + c.rotations);
+    cell(h, rotations(c));
     cell(h, c.ciphertext_products + c.plaintext_products);
     cell(h, c.key_switches);
 }

@@ -93,6 +93,9 @@ pub struct DepthReport {
     pub before: u32,
     /// After rewriting.
     pub after: u32,
+    /// Of the shallowest network that the search found, where a deeper one is predicted to be faster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least: Option<u32>,
     /// Of the packed circuit: what the parameters hold, if it is not bootstrapped.
     pub packed: u32,
 }
@@ -264,12 +267,13 @@ impl Report {
         report.preprocess = how.preprocess.clone();
         report.depth.before = optimized.depth_before.0;
         report.depth.after = optimized.depth_after.0;
+        report.depth.least = Some(optimized.depth_least.0).filter(|&least| least < report.depth.after);
         report.depth.packed = hec_plan::depth(&back.circuit).0;
         report.replacements = replaced.replacements.clone();
         report.corrections = replaced.corrections.clone();
         report.agreement = agreement;
         report.errors = replaced.errors.clone();
-        report.menus = replaced.menus.clone();
+        report.menus = replaced.menus();
         report.rules = optimized.fired.clone();
         report.alternatives = back.alternatives.clone();
         report.warnings.extend(replaced.warnings.iter().cloned());
@@ -297,7 +301,7 @@ impl Report {
         Ok(Report {
             network: back.program.name.clone(),
             preprocess: None,
-            depth: DepthReport { before: packed, after: packed, packed },
+            depth: DepthReport { before: packed, after: packed, least: None, packed },
             replacements: Vec::new(),
             corrections: Vec::new(),
             agreement: None,
@@ -330,6 +334,11 @@ impl Report {
 }
 
 impl Report {
+    /// Levels that the network would take more without a rule, if that is known.
+    pub fn saved_by(&self, rule: &str) -> Option<u32> {
+        self.saved.iter().find(|(name, _)| name == rule).map(|(_, levels)| *levels)
+    }
+
     /// As it is stored with a program.
     ///
     /// # Errors
@@ -346,6 +355,16 @@ impl Report {
         let report = serde_json::to_value(self).map_err(|e| Failure::new("HEC-C006", e))?;
         Artifact::new(program.clone(), report).map_err(|e| Failure::new("HEC-T003", e))
     }
+}
+
+/// Rotations of all kinds.
+pub(crate) fn rotations(c: &Counts) -> usize {
+    c.baby_steps + c.giant_steps + c.rotations
+}
+
+/// Products outside linear maps.
+pub(crate) fn products(c: &Counts) -> usize {
+    c.ciphertext_products + c.plaintext_products
 }
 
 /// Bytes of one polynomial at a level.

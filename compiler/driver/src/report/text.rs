@@ -1,6 +1,6 @@
 //! The report as text.
 
-use super::{LayerReport, Report, path};
+use super::{LayerReport, Report, path, products, rotations};
 use hec_nonlinear::Method;
 use std::fmt::Write;
 
@@ -26,8 +26,11 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "depth      {} before rewriting, {} after, {} packed",
-        r.depth.before, r.depth.after, r.depth.packed
+        "depth      {} before rewriting, {} after{}, {} packed",
+        r.depth.before,
+        r.depth.after,
+        r.depth.least.map_or(String::new(), |least| format!(" ({least} would be slower)")),
+        r.depth.packed
     )?;
     if let Some(b) = &r.bootstraps {
         writeln!(
@@ -71,9 +74,11 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
     }
     write_replacements(out, r)?;
     if !r.rules.is_empty() {
-        writeln!(out, "rules that found something new:")?;
+        writeln!(out, "rules that found something new, and the levels that the network would take more without each:")?;
         for (rule, times) in &r.rules {
-            writeln!(out, "  {times:>5} × {rule}")?;
+            let saved =
+                r.saved_by(rule).filter(|&levels| levels > 0).map_or(String::new(), |levels| levels.to_string());
+            writeln!(out, "  {times:>5} × {saved:>3}  {rule}")?;
         }
     }
     let s = &r.sizes;
@@ -143,8 +148,8 @@ fn write_layers(out: &mut String, r: &Report) -> std::fmt::Result {
         "total".to_owned(),
         format!("{} → 0", r.parameters.levels),
         t.diagonals.to_string(),
-        (t.baby_steps + t.giant_steps + t.rotations).to_string(),
-        (t.ciphertext_products + t.plaintext_products).to_string(),
+        rotations(t).to_string(),
+        products(t).to_string(),
         t.key_switches.to_string(),
         String::new(),
         format!("{:.3}", t.seconds),
@@ -169,8 +174,8 @@ fn cells(layer: &LayerReport) -> [String; 9] {
         layer.layer.clone(),
         format!("{} → {}{}", layer.level_in, layer.level_out, lifted),
         c.diagonals.to_string(),
-        (c.baby_steps + c.giant_steps + c.rotations).to_string(),
-        (c.ciphertext_products + c.plaintext_products).to_string(),
+        rotations(c).to_string(),
+        products(c).to_string(),
         c.key_switches.to_string(),
         layer.log2_noise.map_or(String::new(), |n| format!("2^{n:.1}")),
         format!("{:.3}", c.seconds),

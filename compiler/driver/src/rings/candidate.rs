@@ -8,8 +8,9 @@ use hec_ir::evaluate::cost::CostReport;
 use hec_ir::evaluate::noise::simulate_noise;
 use hec_ir::program::Program;
 use hec_ir::tensor::Tensor;
-use hec_ir::{LogN, ParametersError, leveled};
+use hec_ir::{Depth, LogN, ParametersError, leveled};
 use hec_plan::{BootstrapOptions, PlanError, PlanOptions};
+use hec_schedule::ScheduleError;
 
 /// Primes of a key-switching digit that are tried. Few digits of many primes pay for deep networks only.
 const DIGIT_SIZES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
@@ -43,44 +44,68 @@ pub(super) struct Refusal {
     pub failure: Failure,
     /// Whether it is for want of levels or precision, which bootstraps may give.
     pub is_for_room: bool,
+    /// Whether it is because its keys are too large, which other digits may change.
+    pub is_for_keys: bool,
 }
 
 impl<E: Into<Failure>> From<E> for Refusal {
     fn from(error: E) -> Self {
-        Refusal { failure: error.into(), is_for_room: false }
+        Refusal { failure: error.into(), is_for_room: false, is_for_keys: false }
     }
 }
 
 impl Refusal {
     fn for_room(failure: Failure) -> Self {
-        Refusal { failure, is_for_room: true }
+        Refusal { failure, is_for_room: true, is_for_keys: false }
     }
 }
 
 impl Candidate<'_> {
+    /// Whether the ring has room for so many levels.
+    pub fn room(&self, depth: Depth) -> Result<(), Refusal> {
+        hec_plan::check_room(depth, &self.plan(DIGIT_SIZES[0])).map_err(|e| Refusal::for_room(e.into()))
+    }
+
     /// The cheapest program without bootstraps over the sizes of a key-switching digit; the first refusal if none is
     /// possible.
     pub fn leveled(&self) -> Result<Scheduled, Refusal> {
         let primes = hec_plan::depth(self.circuit).0 as usize + 1;
-        let mut refused: Option<Failure> = None;
+        let (mut refused, mut too_large): (Option<Failure>, Option<Failure>) = (None, None);
         let mut drafts = Vec::new();
-        for digit_size in DIGIT_SIZES.into_iter().filter(|&d| d <= ANY_DEPTH || 3 * d <= primes) {
+        let mut has_large_keys = false;
+        for digit_size in DIGIT_SIZES.into_iter().filter(|&d| d <= ANY_DEPTH || primes.div_ceil(d) >= 3) {
             match hec_plan::plan(self.circuit, &self.plan(digit_size)) {
-                Ok(leveled) => drafts.push(self.draft(leveled)?),
+                Ok(leveled) => match self.draft(leveled) {
+                    Ok(draft) => drafts.push(draft),
+                    Err(refusal) if refusal.is_for_keys => {
+                        has_large_keys = true;
+                        refused = refused.or(Some(refusal.failure));
+                    }
+                    Err(refusal) => return Err(refusal),
+                },
                 // The smallest digit leaves the most room, so its refusal says the most.
                 Err(error @ PlanError::TooDeep { .. }) => refused = refused.or_else(|| Some(error.into())),
                 Err(error) => return Err(error.into()),
             }
         }
+        let is_for_keys = has_large_keys && drafts.is_empty();
         drafts.sort_by(|a, b| a.costs.total.seconds.total_cmp(&b.costs.total.seconds));
         for draft in drafts {
+            if let Some(failure) = self.too_much_memory(&draft.program)? {
+                too_large = Some(failure);
+                continue;
+            }
             let scheduled = self.price(draft)?;
             match self.excess(&scheduled.priced) {
                 None => return Ok(scheduled),
                 Some(error) => refused = Some(self.too_noisy(error).advise(QUIETER)),
             }
         }
-        Err(Refusal::for_room(refused.unwrap_or_else(super::no_ring)))
+        // Bootstraps take more memory, not less.
+        match too_large {
+            Some(failure) => Err(failure.into()),
+            None => Err(Refusal { is_for_keys, ..Refusal::for_room(refused.unwrap_or_else(super::no_ring)) }),
+        }
     }
 
     /// The cheapest program with bootstraps. They are asked to be as precise as the outputs must be, and more precise as
@@ -99,7 +124,11 @@ impl Candidate<'_> {
                 (Err(_), Some(noisy)) => return Err(Refusal::for_room(noisy)),
                 (Err(error), None) => return Err(self.impossible(error, options.precision_bits)),
             };
-            let scheduled = self.price(self.draft(leveled)?)?;
+            let draft = self.draft(leveled)?;
+            if let Some(failure) = self.too_much_memory(&draft.program)? {
+                return Err(failure.into());
+            }
+            let scheduled = self.price(draft)?;
             let Some(error) = self.excess(&scheduled.priced) else { return Ok(scheduled) };
             let bits = options.precision_bits;
             let advice = format!("no bootstrap is more precise than 2^-{bits:.0}: {QUIETER}");
@@ -118,8 +147,15 @@ impl Candidate<'_> {
         }
     }
 
-    fn draft(&self, leveled: leveled::Circuit) -> Result<Draft, Failure> {
-        let program = hec_schedule::schedule(&leveled, &self.options.costs)?;
+    fn draft(&self, leveled: leveled::Circuit) -> Result<Draft, Refusal> {
+        let program = match self.options.max_key_bytes {
+            None => hec_schedule::schedule(&leveled, &self.options.costs),
+            Some(limit) => hec_schedule::schedule_within(&leveled, &self.options.costs, limit),
+        };
+        let program = program.map_err(|error| {
+            let is_for_keys = matches!(error, ScheduleError::Keys { .. });
+            Refusal { is_for_keys, ..Refusal::for_room(error.into()) }
+        })?;
         let costs = costs(&program, self.options)?;
         Ok(Draft { leveled, program, costs })
     }
@@ -134,6 +170,19 @@ impl Candidate<'_> {
     fn excess(&self, priced: &Priced) -> Option<f64> {
         let error = DEVIATIONS * priced.output_noise / self.inputs.range.max(f64::MIN_POSITIVE);
         (error > self.options.max_error).then_some(error)
+    }
+
+    /// Why a program is refused, if it takes more memory than is allowed.
+    fn too_much_memory(&self, program: &Program) -> Result<Option<Failure>, Failure> {
+        let Some(most) = self.options.max_memory else { return Ok(None) };
+        let memory = hec_schedule::memory(program)?;
+        let needed = memory.keys + memory.ciphertexts + memory.constants;
+        let gib = |bytes: usize| bytes as f64 / f64::from(1 << 30);
+        let message =
+            format!("N = 2^{}: the program takes {:.1} GiB, more than {:.1}", self.log_n.0, gib(needed), gib(most));
+        Ok((needed > most).then(|| {
+            Failure::new("HEC-L008", message).advise("allow more with --max-memory, or use a smaller layer or ring")
+        }))
     }
 
     fn too_noisy(&self, error: f64) -> Failure {

@@ -7,8 +7,10 @@ use hec_ir::evaluate::clear;
 use hec_ir::tensor::{Shape, Tensor};
 use rayon::prelude::*;
 
-/// At most this many samples decide how large values get.
+/// At most this many samples decide how large outputs get.
 const MAGNITUDE_SAMPLES: usize = 64;
+/// At most this many decide how large the values between get: every circuit that is tried runs on all of them.
+const CIRCUIT_SAMPLES: usize = 16;
 /// Inputs that stand for samples where there are none.
 const SEEDED: u64 = 8;
 
@@ -50,7 +52,8 @@ impl Inputs {
     /// The largest magnitude of a slot of every value of a circuit.
     pub fn magnitudes(&self, circuit: &Circuit) -> Result<EntityVec<ValueId, f64>, Failure> {
         let of_sample = |sample: &Vec<Tensor>| clear::magnitudes(circuit, std::slice::from_ref(sample));
-        let all: Vec<_> = self.samples.par_iter().map(of_sample).collect::<Result<_, _>>().map_err(unfit)?;
+        let samples = &self.samples[..self.samples.len().min(CIRCUIT_SAMPLES)];
+        let all: Vec<_> = samples.par_iter().map(of_sample).collect::<Result<_, _>>().map_err(unfit)?;
         let largest = |id| all.iter().map(|one| one[id]).fold(0.0, f64::max);
         Ok(circuit.nodes.keys().map(largest).collect())
     }

@@ -18,7 +18,7 @@ use hec_ir::evaluate::noise::LayerNoise;
 use hec_ir::leveled;
 use hec_ir::program::Program;
 use hec_ir::tensor::{Graph, Shape, Tensor};
-use hec_ir::{LogN, Slots};
+use hec_ir::{Depth, LogN, Slots};
 use hec_pack::PackOptions;
 use inputs::Inputs;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,9 @@ const LARGEST: LogN = hec_params::MAX_LOG_N;
 const LARGEST_WITHOUT: LogN = LogN(15);
 /// Rings whose bootstraps are tried; the largest ring's only if no other program is possible.
 const BOOTSTRAPPED: std::ops::RangeInclusive<u32> = 15..=16;
+
+/// From this ring on a larger one is not tried if every value has a ciphertext of its own.
+const ROOMY: LogN = LogN(16);
 
 /// Fewer slots gain nothing.
 const LEAST_SLOTS: Slots = Slots(16);
@@ -49,6 +52,10 @@ pub struct RingOptions {
     pub bootstrap: Bootstrapping,
     /// The largest predicted error of an output, as a share of the outputs' range.
     pub max_error: f64,
+    /// Bytes that keys, ciphertexts and constants may take together, if they are limited.
+    pub max_memory: Option<usize>,
+    /// Bytes of evaluation keys in a file, at most.
+    pub max_key_bytes: Option<usize>,
     /// Accept less than 128-bit security.
     pub insecure_toy: bool,
 }
@@ -136,7 +143,8 @@ pub fn choose(graph: &Graph, samples: &[Vec<Tensor>], options: &RingOptions) -> 
     };
     let largest = graph.nodes.keys().map(|id| graph.shape(id).elements()).max().unwrap_or(1);
     let least = Slots(largest.next_power_of_two().max(LEAST_SLOTS.0));
-    Choice::new(options, &inputs, &pack, least).make(options.ring)
+    let needs = Needs { slots: least, depth: hec_pack::least_depth(graph) };
+    Choice::new(options, &inputs, &pack, needs).make(options.ring)
 }
 
 /// Plan and schedule a circuit given as text, in the ring that its slots say.
@@ -148,7 +156,8 @@ pub fn from_circuit(circuit: &Circuit, samples: &[Vec<Tensor>], options: &RingOp
     let inputs = Inputs::new(|| circuit.inputs.iter().map(|i| &i.layout.shape), samples, run)?;
     let log_n = LogN(circuit.slots.0.ilog2() + 1);
     let rewritten = hec_optimize::rewrite_slots(circuit)?.circuit;
-    Choice::new(options, &inputs, &|_, _| Ok(rewritten.clone()), circuit.slots).make(Some(log_n))
+    let needs = Needs { slots: circuit.slots, depth: Depth(0) };
+    Choice::new(options, &inputs, &|_, _| Ok(rewritten.clone()), needs).make(Some(log_n))
 }
 
 /// Schedule a leveled circuit given as text.
@@ -173,13 +182,21 @@ pub fn from_program(program: Program, options: &RingOptions) -> Result<Priced, F
 /// A circuit for a ring and a number of slots.
 type Pack<'a> = &'a dyn Fn(LogN, Slots) -> Result<Circuit, Failure>;
 
+/// What is known of a network before it is packed.
+#[derive(Clone, Copy)]
+struct Needs {
+    /// As many slots as the largest value has elements.
+    slots: Slots,
+    /// At least as many levels.
+    depth: Depth,
+}
+
 /// Programs for one ring after the other, and the best of them.
 struct Choice<'a> {
     options: &'a RingOptions,
     inputs: &'a Inputs,
     pack: Pack<'a>,
-    /// As many slots as the largest value needs.
-    least: Slots,
+    needs: Needs,
     /// Circuits of all slots of a ring, which may be tried twice.
     packed: BTreeMap<LogN, Circuit>,
     alternatives: Vec<Alternative>,
@@ -189,9 +206,9 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new(options: &'a RingOptions, inputs: &'a Inputs, pack: Pack<'a>, least: Slots) -> Self {
+    fn new(options: &'a RingOptions, inputs: &'a Inputs, pack: Pack<'a>, needs: Needs) -> Self {
         let (packed, alternatives) = (BTreeMap::new(), Vec::new());
-        Choice { options, inputs, pack, least, packed, alternatives, best: None, refused: [None, None] }
+        Choice { options, inputs, pack, needs, packed, alternatives, best: None, refused: [None, None] }
     }
 
     /// The best program of one ring, or of all.
@@ -218,15 +235,34 @@ impl<'a> Choice<'a> {
     }
 
     fn leveled(&mut self, rings: std::ops::RangeInclusive<u32>) {
+        let last = LogN(*rings.end());
         for log_n in rings.map(LogN) {
             let found_smaller = self.best.is_some();
-            self.attempt(log_n, false);
+            // The last refusal is what the user reads, so the last ring is packed to say which layers cost the depth.
+            match self.room(log_n) {
+                Err(refused) if log_n < last => self.refuse(log_n, refused),
+                _ => self.attempt(log_n, false),
+            }
             // Twice the ring costs more than twice as much; one step further covers a tensor that then fits one
             // ciphertext.
-            if found_smaller {
+            let is_roomy = log_n >= ROOMY && self.needs.slots <= log_n.slots();
+            // A larger ring has larger keys.
+            let has_large_keys = self.refused[0].as_ref().is_some_and(|r| r.is_for_keys);
+            if has_large_keys || self.best.is_some() && (found_smaller || is_roomy) {
                 break;
             }
         }
+    }
+
+    /// Whether a ring has room for the depth, which packing need not tell.
+    fn room(&self, log_n: LogN) -> Result<(), Refusal> {
+        let circuit = &Circuit::new("", log_n.slots());
+        let candidate = Candidate { circuit, log_n, inputs: self.inputs, options: self.options };
+        candidate.room(self.needs.depth)
+    }
+
+    fn refuse(&mut self, log_n: LogN, refused: Refusal) {
+        self.alternatives.push(Alternative::of(log_n, false, &Err(refused)));
     }
 
     fn attempt(&mut self, log_n: LogN, bootstrapped: bool) {
@@ -243,8 +279,8 @@ impl<'a> Choice<'a> {
     /// With all slots of the ring, or with as few as the values need: a bootstrap of fewer costs less, but packing has
     /// less room.
     fn bootstrapped(&mut self, log_n: LogN) -> Result<Scheduled, Refusal> {
-        let few = (self.least < log_n.slots()).then(|| {
-            let circuit = (self.pack)(log_n, self.least)?;
+        let few = (self.needs.slots < log_n.slots()).then(|| {
+            let circuit = (self.pack)(log_n, self.needs.slots)?;
             Candidate { circuit: &circuit, log_n, inputs: self.inputs, options: self.options }.bootstrapped()
         });
         match (few, self.candidate(log_n).and_then(|c| c.bootstrapped())) {

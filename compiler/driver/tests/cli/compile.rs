@@ -1,7 +1,7 @@
 //! `hec compile`.
 
 use crate::Folder;
-use crate::networks::SQUARES;
+use crate::networks::{SQUARES, lenet};
 
 const DIGITS: &str = "compile digits.onnx --calibrate calibration.npy";
 
@@ -94,4 +94,45 @@ fn the_networks_that_were_tried_are_told_and_one_can_be_taken() {
     folder.fails_with(&format!("{compile} --max-depth 1"), &["HEC-C012", "1 levels", "the shallowest takes"]);
     let depth = folder.hec(&format!("{compile} --max-depth 20"));
     assert!(depth.contains("networks   1. "), "{depth}");
+}
+
+/// The rewritten networks of one set of polynomials differ in depth, too.
+#[test]
+fn a_limit_of_levels_takes_a_shallower_rewriting_though_it_is_slower() {
+    let folder = Folder::new("shallower");
+    folder.write("lenet.hel", lenet());
+    let compile = |options: &str| -> serde_json::Value {
+        serde_json::from_str(&folder.hec(&format!("compile lenet.hel --json {options}"))).unwrap()
+    };
+    let (fastest, shallowest) = (compile(""), compile("--max-depth 7"));
+    assert_eq!((&fastest["depth"]["packed"], &fastest["depth"]["least"]), (&8.into(), &7.into()));
+    assert_eq!((&shallowest["depth"]["packed"], &shallowest["depth"]["least"]), (&7.into(), &serde_json::Value::Null));
+    let seconds = |report: &serde_json::Value| report["seconds"][0].as_f64().unwrap();
+    assert!(seconds(&fastest) < seconds(&shallowest));
+    let report = folder.hec("report lenet.hec");
+    assert!(report.contains("depth      9 before rewriting, 7 after, 7 packed"), "{report}");
+    folder.fails_with("compile lenet.hel --max-depth 6", &["HEC-C012", "the shallowest takes 7"]);
+}
+
+#[test]
+fn the_levels_that_each_rule_saves_are_told() {
+    let folder = Folder::with_digits("saved");
+    let report = folder.hec("compile digits.onnx --calibrate calibration.npy");
+    let json: serde_json::Value = serde_json::from_str(&folder.hec("report digits.hec --json")).unwrap();
+    let saved = |rule: &str| {
+        let all = json["saved"].as_array().unwrap().iter();
+        all.clone().find(|pair| pair[0] == rule).map(|pair| pair[1].as_u64().unwrap())
+    };
+    let merged = saved("B(A x) = (BA) x").unwrap();
+    assert!(merged >= 3, "range maps and pools go into their neighbours: {json:#}");
+    assert_eq!(json["saved"].as_array().unwrap().len(), json["rules"].as_array().unwrap().len());
+    assert!(report.lines().any(|l| l.ends_with(&format!(" {merged}  B(A x) = (BA) x"))), "{report}");
+    let explained = folder.hec("explain relu1");
+    assert!(explained.contains(&format!("  {merged} more without B(A x) = (BA) x")), "{explained}");
+    folder.hec("report digits.hec --html page.html");
+    assert!(folder.text("page.html").contains("levels saved"));
+    // What is not rewritten has nothing saved.
+    folder.hec("compile digits.onnx --calibrate calibration.npy --no-rewrite -o plain.hec");
+    let json: serde_json::Value = serde_json::from_str(&folder.hec("report plain.hec --json")).unwrap();
+    assert!(json.get("saved").is_none() && json["depth"]["before"] == json["depth"]["after"], "{json:#}");
 }

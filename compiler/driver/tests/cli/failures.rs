@@ -61,8 +61,14 @@ fn options_that_cannot_be_read() {
     folder.fails_with(&format!("{compile} --costs costs.json"), &["HEC-C001", "costs.json"]);
     folder.fails_with(&format!("{compile} --max-error 1e-12"), &["HEC-L004", "noise", "--max-error"]);
     // The argument parser's own errors have the exit code 2 and name the option.
-    for (option, value) in [("--ring", "3"), ("--ring", "18"), ("--scale", "200"), ("--batch", "-1"), ("--emit", "all")]
-    {
+    for (option, value) in [
+        ("--ring", "3"),
+        ("--ring", "18"),
+        ("--scale", "200"),
+        ("--batch", "-1"),
+        ("--emit", "all"),
+        ("--max-memory", "much"),
+    ] {
         let ran = folder.run(&format!("{compile} {option} {value}"));
         assert_eq!(ran.code, 2, "{option} {value}");
         assert!(ran.stderr.contains(option) || ran.stderr.contains(value), "{}", ran.stderr);
@@ -79,12 +85,29 @@ fn a_network_too_deep_for_the_ring() {
 }
 
 #[test]
+fn keys_larger_than_allowed() {
+    let folder = Folder::with_digits("large-keys");
+    let compile = "compile digits.onnx --calibrate calibration.npy --ring 13 --max-error 0.01";
+    folder.fails_with(&format!("{compile} --max-key-size 1M"), &["HEC-S001", "evaluation keys", "1 MiB", "allowed"]);
+    assert!(folder.hec(&format!("{compile} --max-key-size 0.5G")).contains("N = 2^13"));
+}
+
+#[test]
 fn a_network_too_noisy_for_the_ring() {
     let folder = Folder::with_digits("too-noisy");
-    let compile = "compile digits.onnx --calibrate calibration.npy --ring 13";
+    let compile = "compile digits.onnx --calibrate calibration.npy --activation relu=lsq:2 --ring 13";
     let strict = format!("{compile} --max-error 0.00001");
     folder.fails_with(&strict, &["HEC-L004", "N = 2^13", "noise", "larger ring", "--max-error"]);
     assert!(folder.hec(&format!("{compile} --max-error 0.01")).contains("N = 2^13"));
+}
+
+/// Larger digits of fewer keys are tried before a program is refused.
+#[test]
+fn a_program_of_too_much_memory() {
+    let folder = Folder::with_digits("too-large");
+    let compile = "compile digits.onnx --calibrate calibration.npy --ring 13";
+    folder.fails_with(&format!("{compile} --max-memory 1M"), &["HEC-L008", "N = 2^13", "GiB", "--max-memory"]);
+    assert!(folder.hec(&format!("{compile} --max-memory 2G")).contains("N = 2^13"));
 }
 
 #[test]

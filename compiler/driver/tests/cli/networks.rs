@@ -36,6 +36,48 @@ tensor convolution {
 }
 "#;
 
+/// A network of the extents of LeNet-5 with squares. Where pooling stays a map of its own, there is a level more and less
+/// work.
+pub fn lenet() -> String {
+    let mut state = 1u64;
+    let mut weights = |name: &str, dims: [usize; 4]| {
+        let count: usize = dims.iter().product();
+        let size = (1.5 * dims[0] as f64 / count as f64).sqrt();
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0) * size
+        };
+        let numbers: Vec<String> = (0..count).map(|_| format!("{:.4}", next())).collect();
+        let dims = if dims[2] == 1 { format!("{:?}", [dims[1], dims[0]]) } else { format!("{dims:?}") };
+        format!("const @{name} : f64{} = [{}]\n", dims.replace(' ', ""), numbers.join(", "))
+    };
+    let constants = [
+        weights("k", [8, 1, 5, 5]),
+        weights("l", [16, 8, 3, 3]),
+        weights("w", [64, 400, 1, 1]),
+        weights("v", [10, 64, 1, 1]),
+    ];
+    format!(
+        r#"tensor lenet {{
+  {}
+  %x = input "image" : [1,1,28,28]
+  %c = conv %x, @k from "conv1"
+  %s = square %c from "square1"
+  %p = average_pool %s kernel [2,2] strides [2,2] from "pool1"
+  %d = conv %p, @l from "conv2"
+  %t = square %d from "square2"
+  %q = average_pool %t kernel [2,2] strides [2,2] from "pool2"
+  %f = reshape %q [1,400] from "flatten"
+  %h = matmul %f, @w from "fc1"
+  %u = square %h from "square3"
+  %y = matmul %u, @v from "fc2"
+  output "logits" %y
+}}
+"#,
+        constants.join("  ")
+    )
+}
+
 /// x → Relu → Sin → Mod → y: the first is approximated, the others stop the compilation.
 pub fn unknown_operators() -> Vec<u8> {
     let graph = GraphProto {

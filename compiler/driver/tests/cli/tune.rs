@@ -2,7 +2,7 @@
 
 use crate::Folder;
 
-const HOW: &str = "--calibrate calibration.npy --activation relu=lsq:2 --epochs 4";
+const HOW: &str = "--calibrate calibration.npy --activation relu1=lsq:1 --activation relu2=lsq:2 --epochs 12";
 
 /// The divergence of the network that a line tells of.
 fn divergence(shown: &str, line: &str) -> f64 {
@@ -16,15 +16,13 @@ fn the_network_gets_better_and_an_interruption_changes_nothing() {
     let folder = Folder::with_digits("tune");
     let shown = folder.hec(&format!("tune digits.onnx {HOW} -o whole.hel"));
     assert!(divergence(&shown, "best") < 0.9 * divergence(&shown, "start"), "{shown}");
-    let gone = shown.lines().find(|l| l.starts_with("epoch 2")).unwrap();
-    assert!(shown.contains("% polynomial") && !gone.contains("% polynomial"), "{shown}");
     assert!(shown.contains("450 for training, 50 for validation; 2 layers compared"), "{shown}");
 
     let stopped = folder.hec(&format!("tune digits.onnx {HOW} -o parts.hel --minutes 0 --threads 1"));
-    assert!(stopped.contains("stopped    after 0 of 12 steps"), "{stopped}");
+    assert!(stopped.contains("stopped    after 0 of 84 steps"), "{stopped}");
     assert!(folder.read("whole.checkpoint") != folder.read("parts.checkpoint"));
     let resumed = folder.hec(&format!("tune digits.onnx {HOW} -o parts.hel --resume --threads 2"));
-    assert!(resumed.contains("resumed    after 0 of 12 steps"), "{resumed}");
+    assert!(resumed.contains("resumed    after 0 of 84 steps"), "{resumed}");
     assert_eq!(folder.text("whole.hel"), folder.text("parts.hel"));
     assert!(
         ["npz", "checkpoint"].iter().all(|e| folder.read(&format!("whole.{e}")) == folder.read(&format!("parts.{e}")))
