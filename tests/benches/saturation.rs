@@ -2,8 +2,9 @@
 //!
 //! `cargo bench -p hec-tests --bench saturation -- [speed] [table]`. `speed`: processor seconds to take a graph out of an
 //! e-graph of 20,000 nodes, and to saturate and extract each model. `table`: depth, rotations, products, bootstraps, keys
-//! and predicted time of each model without rewriting and with it, and the levels that each rule saves. The larger models
-//! are those of the folder `HEC_SHARED`, or of `shared` beside the project.
+//! and predicted time of each model without rewriting and with it, and the levels that each rule saves. Names of models after
+//! these words leave out the others. The larger models are those of the folder `HEC_SHARED`, or of `shared` beside the
+//! project.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on stops")]
 
 use hec::{How, pipeline};
@@ -14,12 +15,8 @@ use hec_optimize::{Alternative, Options, optimize_among};
 use hec_poly::Basis;
 use hec_tests::{Model, Saved, polynomials};
 
-/// Models whose programs are compared; of the others packing takes long, and depth after rewriting is all that is told.
-const PACKED: [&str; 4] = ["digits", "deep", "MLP", "LeNet-5"];
-/// Inputs on which polynomials are searched.
-const SOME: usize = 500;
-/// Inputs on which polynomials of a low degree are fitted.
-const FEW: usize = 100;
+/// Inputs on which polynomials are searched or fitted.
+const SAMPLES: usize = 500;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -46,10 +43,7 @@ fn main() {
 /// A model with polynomials, and which.
 fn polynomial(model: &Model) -> (&Model, Graph, String) {
     let activation = model.low.iter().map(|&pin| pin.to_owned()).collect();
-    let mut how = How { activation, max_samples: SOME, ..model.how.clone() };
-    if !model.low.is_empty() {
-        (how.max_samples, how.no_correct) = (FEW, true);
-    }
+    let how = How { activation, max_samples: SAMPLES, ..model.how.clone() };
     let body = hec_import::split(&pipeline::import(&model.network, &how).unwrap()).unwrap().body;
     let files: Vec<InputFile> = how.calibrate.iter().map(|path| InputFile { name: None, path: path.clone() }).collect();
     let samples = Samples::read(&wanted_by_graph(&body), &files).unwrap().all(usize::MAX);
@@ -64,24 +58,15 @@ fn speed(model: &Model, network: &Graph) {
     println!("{:<12}{:>8}{depth:>16}{seconds:>12.2}  {limit}", model.name, network.nodes.len());
 }
 
+/// Where polynomials are given, they are fitted once; where they are searched, the programs decide about them.
 fn table(model: &Model, network: &Graph, polynomials: &str) {
-    if PACKED.contains(&model.name) {
-        let how = How { max_samples: SOME, ..model.how.clone() };
-        let saved = Saved::of(&pipeline::import(&model.network, &how).unwrap(), &how).unwrap();
-        print!("{:<12}{saved}", model.name);
-        return;
+    let how = How { max_samples: SAMPLES, ..model.how.clone() };
+    let searched = model.low.is_empty().then(|| pipeline::import(&model.network, &how).unwrap());
+    let mut saved = Saved::of(searched.as_ref().unwrap_or(network), &how).unwrap();
+    if searched.is_none() {
+        saved.polynomials = polynomials.to_owned();
     }
-    let optimized = pipeline::rewrite(network, &model.how).unwrap();
-    let depth = format!("{} → {}", optimized.depth_before, optimized.depth_least);
-    println!(
-        "{:<12}{depth:>16}\n    {polynomials}; packing it takes long, so that there is no more to tell",
-        model.name
-    );
-    for (rule, levels) in hec_optimize::levels_by_rule(network, &optimized, &Options::default()).unwrap() {
-        if levels > 0 {
-            println!("    {levels:>2} levels more without {rule}");
-        }
-    }
+    print!("{:<12}{saved}", model.name);
 }
 
 /// Graphs of 20,000 nodes as they stand, one with another choice for every second node.
