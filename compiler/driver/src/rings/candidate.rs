@@ -117,12 +117,23 @@ impl Candidate<'_> {
             magnitudes: Some(self.inputs.magnitudes(self.circuit)?),
             costs: self.options.costs.clone(),
         };
-        let mut noisy: Option<Failure> = None;
+        // The last precision that was too noisy, and the least one that no bootstrap has.
+        let mut noisy: Option<(f64, Failure)> = None;
+        let mut impossible = f64::INFINITY;
         loop {
-            let leveled = match (hec_plan::plan_with_bootstraps(self.circuit, &self.plan(1), &options), noisy) {
+            let bits = options.precision_bits;
+            let leveled = match (hec_plan::plan_with_bootstraps(self.circuit, &self.plan(1), &options), noisy.take()) {
                 (Ok(leveled), _) => leveled,
-                (Err(_), Some(noisy)) => return Err(Refusal::for_room(noisy)),
-                (Err(error), None) => return Err(self.impossible(error, options.precision_bits)),
+                (Err(error), None) => return Err(self.impossible(error, bits)),
+                (Err(_), Some((tried, failure))) => {
+                    impossible = bits;
+                    options.precision_bits = libm::floor(tried.midpoint(impossible));
+                    if options.precision_bits <= tried {
+                        return Err(Refusal::for_room(failure));
+                    }
+                    noisy = Some((tried, failure));
+                    continue;
+                }
             };
             let draft = self.draft(leveled)?;
             if let Some(failure) = self.too_much_memory(&draft.program)? {
@@ -130,10 +141,14 @@ impl Candidate<'_> {
             }
             let scheduled = self.price(draft)?;
             let Some(error) = self.excess(&scheduled.priced) else { return Ok(scheduled) };
-            let bits = options.precision_bits;
             let advice = format!("no bootstrap is more precise than 2^-{bits:.0}: {QUIETER}");
-            noisy = Some(self.too_noisy(error).advise(advice));
-            options.precision_bits += libm::ceil(libm::log2(error / self.options.max_error)).clamp(1.0, MOST_RAISED);
+            let failure = self.too_noisy(error).advise(advice);
+            let raised = bits + libm::ceil(libm::log2(error / self.options.max_error)).clamp(1.0, MOST_RAISED);
+            options.precision_bits = raised.min(libm::floor(bits.midpoint(impossible)));
+            if options.precision_bits <= bits {
+                return Err(Refusal::for_room(failure));
+            }
+            noisy = Some((bits, failure));
         }
     }
 
@@ -229,6 +244,8 @@ pub(super) fn price(
     output_range: f64,
 ) -> Result<Priced, Failure> {
     let run = simulate_noise(&program, sample, None).map_err(|e| Failure::new("HEC-L005", e))?;
-    let output_noise = run.outputs.iter().flat_map(|o| &o.std_dev.data).copied().fold(0.0, f64::max);
+    // What has no size is no small error.
+    let larger = |m: f64, s: f64| if s.is_nan() { f64::INFINITY } else { m.max(s) };
+    let output_noise = run.outputs.iter().flat_map(|o| &o.std_dev.data).copied().fold(0.0, larger);
     Ok(Priced { program, costs, noise: run.layers, output_noise, output_range })
 }
