@@ -43,7 +43,8 @@ const ENCODER: [Row; 6] = [
     row("all, searched", &[], &[], None),
 ];
 
-const MINILM: [Row; 10] = [
+const MINILM: [Row; 11] = [
+    row("all, 0.05, GELU 7", &[], &["gelu=lsq:7"], Some(0.05)),
     row("GELU 4", &["softmax", "layer_norm"], &["gelu=lsq:4"], None),
     row("+ softmax 0.02", &["layer_norm"], &["gelu=lsq:4"], Some(0.02)),
     row("all, 0.05, GELU 4", &[], &["gelu=lsq:4"], Some(0.05)),

@@ -26,6 +26,12 @@ const WIDEST: f64 = 1e5;
 /// Nodes that stand for the uniform measure; they average squares of polynomials of degree 31 exactly.
 const UNIFORM_NODES: usize = 64;
 
+/// From this degree on a polynomial explodes soon beyond its range, which is therefore padded as far as samples that were
+/// held back ask for, relative to its width.
+const HIGH: usize = 6;
+/// At most as far.
+const MOST_BEYOND: f64 = 1.0;
+
 /// By how much the share of the uniform measure is raised at a time.
 const SHARE_STEP: f64 = 1.5;
 
@@ -74,7 +80,8 @@ pub struct Fit {
 pub fn fit(function: Function, statistics: &Statistics, choice: Choice, robustness: Robustness) -> Fit {
     let choice = choice.suited_to(function);
     let nodes = uniform_nodes(UNIFORM_NODES);
-    let width = robustness.width + if choice.family == Family::Composite { MORE_PADDING } else { 0.0 };
+    let seen = if choice.degree >= HIGH { statistics.beyond.min(MOST_BEYOND) } else { 0.0 };
+    let width = robustness.width.max(seen) + if choice.family == Family::Composite { MORE_PADDING } else { 0.0 };
     let mut views: Vec<View<'_>> =
         statistics.densities.iter().map(|density| View::new(function, density, statistics, width)).collect();
     let parity = make_symmetric(&mut views, statistics, choice, parity(function));

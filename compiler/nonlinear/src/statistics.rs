@@ -84,6 +84,8 @@ pub struct Statistics {
     pub given_range: bool,
     /// Whether every value counts with its negative too.
     pub mirrored: bool,
+    /// How far samples that these are not made of leave the range of their group, relative to its width.
+    pub beyond: f64,
 }
 
 /// A layer's values in the samples.
@@ -117,7 +119,7 @@ impl Statistics {
         whole.lo = ends(f64::min, |c| c.lo).unwrap_or(whole.lo);
         whole.hi = ends(f64::max, |c| c.hi).unwrap_or(whole.hi);
         whole.std = overall_std(&densities, whole.mean);
-        Statistics { groups, densities, whole, given_range: false, mirrored }
+        Statistics { groups, densities, whole, given_range: false, mirrored, beyond: 0.0 }
     }
 
     /// The same values with a range that the user gave for the whole tensor.
@@ -143,7 +145,7 @@ impl Statistics {
     pub fn of_range(rank: usize, lo: f64, hi: f64) -> Self {
         let whole = Density::uniform(lo, hi);
         let densities = vec![whole.clone()];
-        Statistics { groups: Groups::one(rank), densities, whole, given_range: true, mirrored: false }
+        Statistics { groups: Groups::one(rank), densities, whole, given_range: true, mirrored: false, beyond: 0.0 }
     }
 }
 

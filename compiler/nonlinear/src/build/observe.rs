@@ -17,6 +17,12 @@ const DIVERGED: f64 = 1e100;
 const MOST_VALUES: usize = 1 << 23;
 const LEAST_SAMPLES: usize = 64;
 
+/// How much further than the validation samples others may go.
+const MORE: f64 = 1.6;
+
+/// Least width of a group's range, relative to that of the whole tensor, by which its excess is measured.
+const LEAST_WIDTH: f64 = 1e-3;
+
 /// An input with its target.
 pub(super) type Pair = (Tensor, Vec<f32>);
 
@@ -123,7 +129,24 @@ impl Builder<'_> {
         let observed: Vec<Observed<'_>> = some.iter().map(|(input, target)| Observed { input, target }).collect();
         let mut statistics = Statistics::measure(shape, groups, &observed, target.is_none());
         statistics.widen(&ends);
+        statistics.beyond = MORE * self.beyond(x, &table, &statistics)?;
         Ok(Some(statistics))
+    }
+
+    /// How far a validation sample, stretched ones apart, leaves the range of a group, relative to its width.
+    fn beyond(&self, x: ValueId, table: &[usize], statistics: &Statistics) -> Result<f64, RunError> {
+        let Context { fitting, validation, .. } = *self.context;
+        // A group that is nearly constant shows nothing.
+        let least = (LEAST_WIDTH * (statistics.whole.hi - statistics.whole.lo)).max(f64::MIN_POSITIVE);
+        let farthest = |_: usize, [x]: [&Tensor; 1]| {
+            let each = table.iter().zip(&x.data).map(|(&group, &v)| {
+                let density = &statistics.densities[group];
+                (v - density.hi).max(density.lo - v) / (density.hi - density.lo).max(least)
+            });
+            each.fold(0.0, f64::max)
+        };
+        let each = Values([(&self.found, x)]).map(fitting..fitting + validation, farthest)?;
+        Ok(each.into_iter().fold(0.0, f64::max))
     }
 
     /// Values of the network so far on all samples.
