@@ -3,6 +3,7 @@
 //! Every instruction reads registers and writes one; a register holds a bundle of ciphertexts. `decompose` attaches to a
 //! register the raised digits (mod_up) that all later rotations and linear maps of it share, until `forget` or `free`.
 
+mod live;
 mod verify;
 
 use crate::circuit::{Input, MapId, Output, PlainId};
@@ -11,6 +12,7 @@ use crate::leveled::{self, Scheme, Type};
 use crate::{Level, Origin, ParametersError, ParametersLiteral, Plain, Rotation, SlotMap};
 use hec_params::BootstrapChoice;
 use std::collections::BTreeMap;
+pub use live::Held;
 pub use verify::ProgramError;
 
 crate::entity!(

@@ -77,17 +77,15 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     let indices = indices(args, samples.len())?;
     let read = |path: &Option<_>| path.as_deref().map(read_array).transpose();
     let truth = Truth { labels: read(&args.labels)?, expected: read(&args.against)? };
-    let preparing = Bar::new("preparing");
+    let preparing = Bar::with_lines("preparing", args.progress);
     let session = Session::with_client(client, artifact, args.machine.max_memory, &preparing)?;
     drop(preparing);
     warn_insecure(session.client().scheme());
     let mut all = Vec::with_capacity(indices.len());
-    let bar = Bar::new("samples");
     for (done, &index) in indices.iter().enumerate() {
-        hec_run::Progress::advance(&bar, done, indices.len(), &format!("sample {index}"));
-        all.push((index, session.infer(&samples.get(index)?, &how, &())?));
+        let bar = Bar::with_lines(&format!("sample {index} ({} of {})", done + 1, indices.len()), args.progress);
+        all.push((index, session.infer(&samples.get(index)?, &how, &bar)?));
     }
-    drop(bar);
     if let Some(path) = &args.output {
         write_stacked(path, &all)?;
     }

@@ -3,7 +3,7 @@
 mod bootstrap;
 
 use super::layers::ByLayer;
-use super::{Evaluator, SimulateError, run_leveled, run_program};
+use super::{Evaluator, Machine, SimulateError, run_leveled, run_program};
 use crate::circuit::{Input, MapId, PlainId};
 use crate::cost::{CostTable, LinearShape, RingSize};
 use crate::leveled::{self, Op, Scheme, Type};
@@ -116,6 +116,23 @@ impl CostReport {
     }
 }
 
+/// Predicted seconds of one thread for each instruction of a program that verifies.
+///
+/// # Errors
+/// When the program is ill-formed.
+pub fn seconds_by_instruction(program: &Program, table: &CostTable) -> Result<Vec<f64>, SimulateError> {
+    let scheme = program.scheme()?;
+    let mut cost = Cost::new(&scheme, table);
+    let mut machine = Machine::new(program, cost.inputs(&program.inputs)?);
+    let mut seconds = Vec::with_capacity(program.instructions.len());
+    let mut before = 0.0;
+    while machine.step(&mut cost)? {
+        seconds.push(cost.seconds - before);
+        before = cost.seconds;
+    }
+    Ok(seconds)
+}
+
 #[derive(Clone, Debug, Default)]
 struct Layer {
     levels: Option<(Level, Level)>,
@@ -138,12 +155,14 @@ pub struct Cost<'a> {
     scheme: &'a Scheme,
     table: &'a CostTable,
     layers: ByLayer<Layer>,
+    /// Of everything so far.
+    seconds: f64,
 }
 
 impl<'a> Cost<'a> {
     /// Nothing counted yet.
     pub fn new(scheme: &'a Scheme, table: &'a CostTable) -> Self {
-        Cost { scheme, table, layers: ByLayer::new() }
+        Cost { scheme, table, layers: ByLayer::new(), seconds: 0.0 }
     }
 
     /// The values of fresh inputs.
@@ -180,6 +199,7 @@ impl<'a> Cost<'a> {
     fn step(&mut self, op: Op, args: &[&CostValue], count: u32, counts: Counts) -> Result<CostValue, SimulateError> {
         let types: Vec<Type> = args.iter().map(|v| v.ty).collect();
         let ty = self.layers.infer(op, &types, count, self.scheme)?;
+        self.seconds += counts.seconds;
         if let Some(layer) = self.layers.current() {
             let high = types.iter().map(|t| t.level).max().unwrap_or(ty.level);
             let (top, bottom) = layer.levels.unwrap_or((high, ty.level));
@@ -364,6 +384,7 @@ impl Evaluator for Cost<'_> {
     fn decompose(&mut self, x: &mut CostValue) -> Result<(), SimulateError> {
         let count = x.ty.count as usize;
         let seconds = count as f64 * self.table.decompose(&self.ring(x.ty.level));
+        self.seconds += seconds;
         if let Some(layer) = self.layers.current() {
             layer.counts.add(&Counts { seconds, decompositions: count, ..Counts::default() });
         }
