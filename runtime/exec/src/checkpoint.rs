@@ -75,7 +75,9 @@ impl Checkpoint {
     pub(crate) fn load(&self, prepared: &Prepared, program: &ProgramId) -> Result<Option<Resumed>, RunError> {
         let refused = |reason: &str| RunError::Checkpoint { path: self.path.clone(), reason: reason.to_owned() };
         let snapshot = match Snapshot::load(prepared.context(), program, &self.path) {
-            Err(CkksError::File(FileError::Io { source, .. })) if source.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(CkksError::File(FileError::Io { source, .. })) if source.kind() == ErrorKind::NotFound => {
+                return Ok(None);
+            }
             Err(CkksError::File(FileError::Io { path, source })) => return Err(RunError::Io { path, source }),
             Err(error) => return Err(refused(&error.to_string())),
             Ok(snapshot) => snapshot,

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Folder, artifact, bootstrap, deep, sample};
 use hec_ckks::{BootstrapMemory, Bootstrapper, EvaluationKeys, MemoryBudget, PrecisionStats, Stored};
-use hec_ir::array::{ElementType, write_npy};
 use hec_ir::Level;
+use hec_ir::array::{ElementType, write_npy};
 use hec_ir::artifact::ClientFile;
 use hec_ir::program::{Op, Program};
 use hec_ir::tensor::Tensor;

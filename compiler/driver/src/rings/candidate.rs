@@ -5,7 +5,7 @@ use super::{Priced, RingOptions, Scheduled};
 use crate::Failure;
 use hec_ir::circuit::Circuit;
 use hec_ir::evaluate::cost::CostReport;
-use hec_ir::evaluate::noise::simulate_noise;
+use hec_ir::evaluate::noise::forecast;
 use hec_ir::program::Program;
 use hec_ir::tensor::Tensor;
 use hec_ir::{Depth, LogN, ParametersError, leveled};
@@ -19,7 +19,7 @@ const ANY_DEPTH: usize = 4;
 /// Outputs on other inputs may be this much larger than on the samples, and partial sums larger than outputs.
 const MAGNITUDE_MARGIN: f64 = 16.0;
 /// Standard deviations of the noise that count as its largest: one output in 10^9 is further off.
-const DEVIATIONS: f64 = 6.0;
+pub(crate) const DEVIATIONS: f64 = 6.0;
 /// Bits by which the bootstraps that are tried first are more precise than the outputs must be.
 const FIRST_RESERVE_BITS: f64 = 1.0;
 
@@ -162,7 +162,7 @@ impl Candidate<'_> {
 
     fn price(&self, draft: Draft) -> Result<Scheduled, Failure> {
         let Draft { leveled, program, costs } = draft;
-        let priced = price(program, costs, &self.inputs.samples[0], self.inputs.range)?;
+        let priced = price(program, costs, &self.inputs.samples, self.inputs.range)?;
         Ok(Scheduled { circuit: self.circuit.clone(), leveled, priced, alternatives: Vec::new() })
     }
 
@@ -221,14 +221,13 @@ pub(super) fn costs(program: &Program, options: &RingOptions) -> Result<CostRepo
     CostReport::of_program(program, &options.costs).map_err(|e| Failure::new("HEC-L005", e))
 }
 
-/// A program with its costs and its noise.
+/// A program with its costs and its noise on some of the samples.
 pub(super) fn price(
     program: Program,
     costs: CostReport,
-    sample: &[Tensor],
+    samples: &[Vec<Tensor>],
     output_range: f64,
 ) -> Result<Priced, Failure> {
-    let run = simulate_noise(&program, sample, None).map_err(|e| Failure::new("HEC-L005", e))?;
-    let output_noise = run.outputs.iter().flat_map(|o| &o.std_dev.data).copied().fold(0.0, f64::max);
-    Ok(Priced { program, costs, noise: run.layers, output_noise, output_range })
+    let noise = forecast(&program, samples).map_err(|e| Failure::new("HEC-L005", e))?;
+    Ok(Priced { program, costs, noise: noise.layers, output_noise: noise.output_std_dev, output_range })
 }

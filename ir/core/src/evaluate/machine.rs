@@ -42,6 +42,11 @@ impl<'p, V: Clone> Machine<'p, V> {
         registers.filter_map(|(i, value)| Some((Register::new(i), value.as_ref()?)))
     }
 
+    /// What a register holds.
+    pub fn register(&self, register: Register) -> Option<&V> {
+        self.registers.get(register.index())?.as_ref()
+    }
+
     /// Do the next instruction; false if none is left.
     ///
     /// # Errors

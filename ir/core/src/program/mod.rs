@@ -11,8 +11,8 @@ use crate::entity::EntityVec;
 use crate::leveled::{self, Scheme, Type};
 use crate::{Level, Origin, ParametersError, ParametersLiteral, Plain, Rotation, SlotMap};
 use hec_params::BootstrapChoice;
-use std::collections::BTreeMap;
 pub use live::Held;
+use std::collections::BTreeMap;
 pub use verify::ProgramError;
 
 crate::entity!(

@@ -40,13 +40,8 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    const ALL: [FileKind; 5] = [
-        FileKind::SecretKey,
-        FileKind::EvaluationKeys,
-        FileKind::Request,
-        FileKind::Response,
-        FileKind::Checkpoint,
-    ];
+    const ALL: [FileKind; 5] =
+        [FileKind::SecretKey, FileKind::EvaluationKeys, FileKind::Request, FileKind::Response, FileKind::Checkpoint];
 }
 
 impl std::fmt::Display for FileKind {

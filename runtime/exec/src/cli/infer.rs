@@ -28,6 +28,8 @@ struct Report {
     /// Samples whose class is that of the expected output, where one is given.
     expected_agree: Option<usize>,
     error: Option<Error>,
+    /// What the compiler predicts of the scheme's noise.
+    noise: Option<Noise>,
     prepare_seconds: f64,
     keygen_seconds: f64,
     encrypt_seconds: f64,
@@ -37,6 +39,8 @@ struct Report {
     keys_memory_bytes: usize,
     request_bytes: usize,
     constants_memory_bytes: usize,
+    /// What evaluation was planned with, keys and constants included.
+    planned_memory_bytes: usize,
     peak_memory_bytes: Option<usize>,
 }
 
@@ -62,6 +66,26 @@ struct Error {
     log2_max_of_range: f64,
 }
 
+/// log2 of the noise of an output as the compiler predicts it.
+#[derive(Serialize)]
+struct Noise {
+    log2_std_dev: f64,
+    /// One output in 10^9 is further off.
+    log2_max: f64,
+}
+
+/// Standard deviations that count as the largest.
+const DEVIATIONS: f64 = 6.0;
+
+impl Noise {
+    /// From the report that is stored with a program; `None` if it says nothing.
+    fn of(report: &serde_json::Value) -> Option<Self> {
+        let [relative, range] = ["log2_noise", "output_range"].map(|name| report.get(name).and_then(|x| x.as_f64()));
+        let log2_std_dev = relative? + range?.log2();
+        Some(Noise { log2_std_dev, log2_max: log2_std_dev + DEVIATIONS.log2() })
+    }
+}
+
 /// What outputs are compared with.
 struct Truth {
     labels: Option<Tensor>,
@@ -77,6 +101,7 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     let indices = indices(args, samples.len())?;
     let read = |path: &Option<_>| path.as_deref().map(read_array).transpose();
     let truth = Truth { labels: read(&args.labels)?, expected: read(&args.against)? };
+    let noise = Noise::of(artifact.report());
     let preparing = Bar::with_lines("preparing", args.progress);
     let session = Session::with_client(client, artifact, args.machine.max_memory, &preparing)?;
     drop(preparing);
@@ -90,7 +115,7 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
         write_stacked(path, &all)?;
     }
     let request_bytes = session.request_bytes(&samples.get(indices.first().copied().unwrap_or(0))?)?;
-    let report = report(&session, &all, &truth, request_bytes)?;
+    let report = Report { noise, ..report(&session, &all, &truth, request_bytes)? };
     if args.json {
         return json(&report);
     }
@@ -176,6 +201,7 @@ fn report(
         labels_agree,
         expected_agree,
         error: truth.expected.as_ref().map(|_| Error::of(&actual, &expected)),
+        noise: None,
         samples,
         prepare_seconds: session.server().prepared().duration().as_secs_f64(),
         keygen_seconds: session.keygen().as_secs_f64(),
@@ -186,6 +212,7 @@ fn report(
         keys_memory_bytes: session.key_bytes(),
         request_bytes,
         constants_memory_bytes: session.server().prepared().encoded_bytes(),
+        planned_memory_bytes: session.server().prepared().planned_bytes(),
         peak_memory_bytes: peak_memory(),
     })
 }
@@ -232,6 +259,9 @@ fn text(report: &Report) -> String {
             "log2 error: min {log2_min:.1}, mean {log2_mean:.1}, rms {log2_rms:.1}, max {log2_max:.1}; \
              max over the range of the expected values {log2_max_of_range:.1}"
         );
+        if let Some(Noise { log2_std_dev, log2_max }) = report.noise {
+            let _ = writeln!(text, "of which noise, as predicted: rms {log2_std_dev:.1}, max {log2_max:.1}");
+        }
     }
     let Report { prepare_seconds, keygen_seconds, encrypt_seconds, eval_seconds, decrypt_seconds, .. } = report;
     let _ = writeln!(
@@ -246,7 +276,9 @@ fn text(report: &Report) -> String {
         bytes(report.keys_memory_bytes),
         bytes(report.request_bytes),
         bytes(report.constants_memory_bytes),
-        report.peak_memory_bytes.map_or(String::new(), |peak| format!(", peak memory {}", bytes(peak)))
+        report.peak_memory_bytes.map_or(String::new(), |peak| {
+            format!(", peak memory {} of {} planned", bytes(peak), bytes(report.planned_memory_bytes))
+        })
     );
     text
 }
