@@ -13,8 +13,8 @@ const RESIDUE: usize = 8;
 const DEFAULT_LIMIT: usize = 2 << 30;
 /// What a linear map gets for its sums and for diagonals that it encodes itself, at least and at most.
 const WORKING: (usize, usize) = (256 << 20, 512 << 20);
-/// The process itself: its code, the tables of the parameters, what the allocator keeps.
-const PROCESS: usize = 24 << 20;
+/// The process itself: its code, the tables of the parameters.
+const PROCESS: usize = 32 << 20;
 
 /// Sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct MemoryEstimate {
     pub constants: usize,
     /// The process itself, sums of linear maps, and constants that are encoded ahead where nobody bounds memory.
     pub working: usize,
+    /// Whether all constants are encoded ahead where nobody bounds memory.
+    pub encodes_ahead: bool,
 }
 
 impl MemoryEstimate {
@@ -48,11 +50,14 @@ pub fn memory(program: &Program) -> Result<MemoryEstimate, ParametersError> {
         keys: keys(program, &scheme, |level| key_bytes(scheme.parameters(), level)),
         ciphertexts: peak_ciphertexts(program, &scheme),
         constants: diagonals + plains + scheme.bootstrap().map_or(0, bootstrap_diagonals),
-        working: PROCESS,
+        // The allocator cuts blocks into 64 buffers of N residues each.
+        working: PROCESS + 64 * scheme.parameters().log_n().degree() * RESIDUE,
+        encodes_ahead: false,
     };
     let left = DEFAULT_LIMIT.saturating_sub(estimate.peak());
     let sums = (left / 3).clamp(WORKING.0, WORKING.1);
     let (needed, encoded) = linear_working(program, scheme.parameters());
+    estimate.encodes_ahead = encoded <= left.saturating_sub(sums);
     estimate.working += needed.min(sums) + encoded.min(left.saturating_sub(sums));
     Ok(estimate)
 }

@@ -128,12 +128,6 @@ impl Prepared {
         plains.sum::<usize>() + maps.sum::<usize>() + bootstrap
     }
 
-    /// Bytes that evaluation takes at once as planned, with the constants that are encoded ahead in fact.
-    pub fn planned_bytes(&self) -> usize {
-        let plan = self.memory;
-        plan.total() - plan.constants - plan.bootstrap + self.encoded_bytes()
-    }
-
     pub(crate) fn bootstrapper(&self) -> Option<&Bootstrapper> {
         self.bootstrapper.as_ref()
     }

@@ -4,7 +4,7 @@ use super::inputs::Inputs;
 use super::{Priced, RingOptions, Scheduled};
 use crate::Failure;
 use hec_ir::circuit::Circuit;
-use hec_ir::evaluate::cost::CostReport;
+use hec_ir::evaluate::cost::{Constants, CostReport};
 use hec_ir::evaluate::noise::forecast;
 use hec_ir::program::Program;
 use hec_ir::tensor::Tensor;
@@ -109,7 +109,7 @@ impl Candidate<'_> {
     }
 
     /// The cheapest program with bootstraps. They are asked to be as precise as the outputs must be, and more precise as
-    /// long as the outputs are not.
+    /// long as the outputs are not; and to give fewer levels, with smaller keys, as long as keys are too large.
     pub fn bootstrapped(&self) -> Result<Scheduled, Refusal> {
         let mut options = BootstrapOptions {
             precision_bits: libm::ceil(libm::log2(DEVIATIONS / self.options.max_error) + FIRST_RESERVE_BITS).max(1.0),
@@ -117,14 +117,23 @@ impl Candidate<'_> {
             magnitudes: Some(self.inputs.magnitudes(self.circuit)?),
             costs: self.options.costs.clone(),
         };
-        let mut noisy: Option<Failure> = None;
+        let mut refused: Option<Refusal> = None;
         loop {
-            let leveled = match (hec_plan::plan_with_bootstraps(self.circuit, &self.plan(1), &options), noisy) {
+            let leveled = match (hec_plan::plan_with_bootstraps(self.circuit, &self.plan(1), &options), refused.take())
+            {
                 (Ok(leveled), _) => leveled,
-                (Err(_), Some(noisy)) => return Err(Refusal::for_room(noisy)),
+                (Err(_), Some(refused)) => return Err(refused),
                 (Err(error), None) => return Err(self.impossible(error, options.precision_bits)),
             };
-            let draft = self.draft(leveled)?;
+            let levels = leveled.bootstrap.as_ref().map_or(0, |b| b.levels.0);
+            let draft = match self.draft(leveled) {
+                Err(refusal) if refusal.is_for_keys && levels > 1 => {
+                    options.levels = Some(Depth(levels - 1));
+                    refused = Some(refusal);
+                    continue;
+                }
+                draft => draft?,
+            };
             if let Some(failure) = self.too_much_memory(&draft.program)? {
                 return Err(failure.into());
             }
@@ -132,7 +141,7 @@ impl Candidate<'_> {
             let Some(error) = self.excess(&scheduled.priced) else { return Ok(scheduled) };
             let bits = options.precision_bits;
             let advice = format!("no bootstrap is more precise than 2^-{bits:.0}: {QUIETER}");
-            noisy = Some(self.too_noisy(error).advise(advice));
+            refused = Some(Refusal::for_room(self.too_noisy(error).advise(advice)));
             options.precision_bits += libm::ceil(libm::log2(error / self.options.max_error)).clamp(1.0, MOST_RAISED);
         }
     }
@@ -218,7 +227,9 @@ const MOST_RAISED: f64 = 8.0;
 
 /// What a program is predicted to cost.
 pub(super) fn costs(program: &Program, options: &RingOptions) -> Result<CostReport, Failure> {
-    CostReport::of_program(program, &options.costs).map_err(|e| Failure::new("HEC-L005", e))
+    let ahead = hec_schedule::memory(program)?.encodes_ahead;
+    let constants = if ahead { Constants::Encoded } else { Constants::AsStored };
+    CostReport::with_constants(program, &options.costs, constants).map_err(|e| Failure::new("HEC-L005", e))
 }
 
 /// A program with its costs and its noise on some of the samples.

@@ -39,8 +39,6 @@ struct Report {
     keys_memory_bytes: usize,
     request_bytes: usize,
     constants_memory_bytes: usize,
-    /// What evaluation was planned with, keys and constants included.
-    planned_memory_bytes: usize,
     peak_memory_bytes: Option<usize>,
 }
 
@@ -212,7 +210,6 @@ fn report(
         keys_memory_bytes: session.key_bytes(),
         request_bytes,
         constants_memory_bytes: session.server().prepared().encoded_bytes(),
-        planned_memory_bytes: session.server().prepared().planned_bytes(),
         peak_memory_bytes: peak_memory(),
     })
 }
@@ -276,9 +273,7 @@ fn text(report: &Report) -> String {
         bytes(report.keys_memory_bytes),
         bytes(report.request_bytes),
         bytes(report.constants_memory_bytes),
-        report.peak_memory_bytes.map_or(String::new(), |peak| {
-            format!(", peak memory {} of {} planned", bytes(peak), bytes(report.planned_memory_bytes))
-        })
+        report.peak_memory_bytes.map_or(String::new(), |peak| format!(", peak memory {}", bytes(peak)))
     );
     text
 }

@@ -95,8 +95,16 @@ impl CostReport {
     /// # Errors
     /// When the program is ill-formed.
     pub fn of_program(program: &Program, table: &CostTable) -> Result<Self, SimulateError> {
+        Self::with_constants(program, table, Constants::AsStored)
+    }
+
+    /// The same, where constants are held in this form.
+    ///
+    /// # Errors
+    /// When the program is ill-formed.
+    pub fn with_constants(program: &Program, table: &CostTable, constants: Constants) -> Result<Self, SimulateError> {
         let scheme = program.scheme()?;
-        let mut cost = Cost::new(&scheme, table);
+        let mut cost = Cost { constants, ..Cost::new(&scheme, table) };
         let inputs = cost.inputs(&program.inputs)?;
         run_program(program, &mut cost, inputs)?;
         Ok(cost.report())
@@ -114,6 +122,16 @@ impl CostReport {
         run_leveled(circuit, &mut cost, &inputs)?;
         Ok(cost.report())
     }
+}
+
+/// How the diagonals and vectors of a program are held while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Constants {
+    /// As slot values, encoded at each use.
+    #[default]
+    AsStored,
+    /// Encoded ahead, once for all requests.
+    Encoded,
 }
 
 /// Predicted seconds of one thread for each instruction of a program that verifies.
@@ -155,6 +173,7 @@ pub struct Cost<'a> {
     scheme: &'a Scheme,
     table: &'a CostTable,
     layers: ByLayer<Layer>,
+    constants: Constants,
     /// Of everything so far.
     seconds: f64,
 }
@@ -162,7 +181,7 @@ pub struct Cost<'a> {
 impl<'a> Cost<'a> {
     /// Nothing counted yet.
     pub fn new(scheme: &'a Scheme, table: &'a CostTable) -> Self {
-        Cost { scheme, table, layers: ByLayer::new(), seconds: 0.0 }
+        Cost { scheme, table, layers: ByLayer::new(), constants: Constants::default(), seconds: 0.0 }
     }
 
     /// The values of fresh inputs.
@@ -217,10 +236,11 @@ impl<'a> Cost<'a> {
         Counts { seconds, ..Counts::default() }
     }
 
-    /// Encoding one plaintext vector for each ciphertext; a scalar costs nothing.
+    /// Encoding one plaintext vector for each ciphertext, where that is not done ahead; a scalar costs nothing.
     fn encoding(&self, x: &CostValue, plain: &Plain) -> f64 {
         let ring = self.ring(x.ty.level);
         match plain {
+            _ if self.constants == Constants::Encoded => 0.0,
             Plain::Scalar(_) => 0.0,
             Plain::Slots(vectors) => vectors.len() as f64 * self.table.encode(&ring, ring.primes),
         }
@@ -270,7 +290,10 @@ impl Evaluator for Cost<'_> {
         let plan = plan.or(split.as_ref()).expect("split where there is no plan");
         let shape = LinearShape::of(map, plan);
         let (baby_steps, giant_steps) = (shape.inputs * shape.babies, shape.outputs * shape.giants);
-        let mut seconds = self.table.linear(&ring, map, plan);
+        let mut seconds = match self.constants {
+            Constants::AsStored => self.table.linear(&ring, map, plan),
+            Constants::Encoded => self.table.linear_shape(&ring, &shape),
+        };
         let mut decompositions = giant_steps;
         if shape.babies > 0 && x.decomposed {
             seconds -= shape.inputs as f64 * self.table.decompose(&ring);
