@@ -105,6 +105,7 @@ fn whole(r: &Report) -> Told {
         ("request", bytes(r.sizes.request)),
         ("ciphertexts", bytes(r.sizes.ciphertexts)),
         ("constants", bytes(r.sizes.constants)),
+        ("memory", bytes(r.sizes.peak)),
         ("time on one thread", time(r.seconds.0)),
         ("time on all threads", time(r.seconds.1)),
         ("noise of the outputs", format!("2^{:.1}", r.log2_noise)),

@@ -50,10 +50,7 @@ impl Candidate {
         let replaced = &self.network.replaced;
         let agreement = replaced.agreement.as_ref();
         let (seconds, memory) = match &self.program {
-            Ok((_, back)) => {
-                let memory = hec_schedule::memory(&back.priced.program)?;
-                (Some(back.seconds()), Some(memory.keys + memory.ciphertexts + memory.constants))
-            }
+            Ok((_, back)) => (Some(back.seconds()), Some(hec_schedule::memory(&back.priced.program)?.peak())),
             Err(_) => (None, None),
         };
         Ok(FrontPoint {

@@ -16,11 +16,12 @@ mod registers;
 
 use hec_ir::cost::CostTable;
 use hec_ir::entity::EntityVec;
+use hec_ir::evaluate::cost::CostReport;
 use hec_ir::leveled::{self, LeveledError, Scheme};
 use hec_ir::program::{Program, ProgramError};
 use hec_ir::{Level, ParametersError};
 use keys::Keys;
-pub use memory::{MemoryEstimate, memory};
+pub use memory::{MemoryEstimate, memory, stored_keys};
 
 /// Why a circuit cannot be scheduled.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -36,14 +37,35 @@ pub enum ScheduleError {
     Keys { needed: usize, limit: usize },
 }
 
-/// Turn a leveled circuit into a program.
+/// Turn a leveled circuit into a program: the fastest, or, where evaluation keys get large, one with smaller keys that
+/// is predicted to be hardly slower.
 ///
 /// # Errors
 /// When the circuit is not well-formed.
 pub fn schedule(circuit: &leveled::Circuit, costs: &CostTable) -> Result<Program, ScheduleError> {
     let scheme = verified(circuit)?;
-    program(circuit, &scheme, costs, 0.0)
+    let fastest = program(circuit, &scheme, costs, 0.0)?;
+    let mut least = memory::keys_in_a_file(&fastest, &scheme);
+    if least <= LARGE_KEYS {
+        return Ok(fastest);
+    }
+    let seconds = |p: &Program| CostReport::of_program(p, costs).map_or(f64::INFINITY, |r| r.total.seconds);
+    let most = WORTH * seconds(&fastest);
+    let mut best = fastest;
+    for price in SMALL_PRICES {
+        let other = program(circuit, &scheme, costs, price)?;
+        let stored = memory::keys_in_a_file(&other, &scheme);
+        if stored < least && seconds(&other) <= most {
+            (best, least) = (other, stored);
+        }
+    }
+    Ok(best)
 }
+
+/// Evaluation keys beyond this many bytes in a file are large.
+const LARGE_KEYS: usize = 1 << 30;
+/// How much slower a program may be for smaller keys, where they are large.
+const WORTH: f64 = 1.01;
 
 /// The same with evaluation keys of at most so many bytes in a file: where the fastest splits need more, linear maps
 /// share rotations.
@@ -60,7 +82,7 @@ pub fn schedule_within(
     let mut needed = usize::MAX;
     for price in KEY_PRICES {
         let program = program(circuit, &scheme, costs, price)?;
-        let stored = memory::stored_keys(&program, &scheme);
+        let stored = memory::keys_in_a_file(&program, &scheme);
         if stored <= key_bytes {
             return Ok(program);
         }
@@ -71,6 +93,8 @@ pub fn schedule_within(
 
 /// Seconds that a byte of a key is worth: nothing, then more and more until no split saves another key.
 const KEY_PRICES: [f64; 6] = [0.0, 1e-10, 3e-10, 1e-9, 3e-9, 1e-7];
+/// Those that cost little.
+const SMALL_PRICES: [f64; 2] = [1e-10, 1e-9];
 
 fn verified(circuit: &leveled::Circuit) -> Result<Scheme, ScheduleError> {
     circuit.verify()?;

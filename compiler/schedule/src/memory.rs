@@ -9,6 +9,13 @@ use std::collections::BTreeMap;
 /// Bytes of one residue in memory.
 const RESIDUE: usize = 8;
 
+/// Without a limit of the user, evaluation encodes constants ahead as long as it stays below this.
+const DEFAULT_LIMIT: usize = 2 << 30;
+/// What a linear map gets for its sums and for diagonals that it encodes itself, at least and at most.
+const WORKING: (usize, usize) = (256 << 20, 512 << 20);
+/// The process itself: its code, the tables of the parameters.
+const PROCESS: usize = 32 << 20;
+
 /// Sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryEstimate {
@@ -16,8 +23,19 @@ pub struct MemoryEstimate {
     pub keys: usize,
     /// The largest sum of live ciphertexts and decompositions.
     pub ciphertexts: usize,
-    /// Diagonals and plaintexts as they are stored in the artifact.
+    /// Diagonals and plaintexts as they are stored in the artifact; transforms of a bootstrap, encoded.
     pub constants: usize,
+    /// The process itself, sums of linear maps, and constants that are encoded ahead where nobody bounds memory.
+    pub working: usize,
+    /// Whether all constants are encoded ahead where nobody bounds memory.
+    pub encodes_ahead: bool,
+}
+
+impl MemoryEstimate {
+    /// Everything that is held at once.
+    pub fn peak(&self) -> usize {
+        self.keys + self.ciphertexts + self.constants + self.working
+    }
 }
 
 /// Estimate the memory of `program`.
@@ -26,19 +44,49 @@ pub struct MemoryEstimate {
 /// When its parameters are not valid.
 pub fn memory(program: &Program) -> Result<MemoryEstimate, ParametersError> {
     let scheme = program.scheme()?;
-    let parameters = scheme.parameters();
-    // A bootstrap relinearizes further up, and its keys are counted with it.
-    let relinearize = program.keys.relinearize.filter(|_| scheme.bootstrap().is_none());
-    let keys = program.keys.rotations.values().copied().chain(relinearize);
     let diagonals: usize = program.maps.values().flat_map(|m| m.diagonals.values()).map(|d| d.len() * 8).sum();
     let plains: usize = program.plains.values().map(plain_bytes).sum();
-    let own: usize = keys.map(|level| key_bytes(parameters, level)).sum();
-    let (bootstrap_keys, bootstrap_diagonals) = scheme.bootstrap().map_or((0, 0), bootstrap_bytes);
-    Ok(MemoryEstimate {
-        keys: own + bootstrap_keys,
+    let mut estimate = MemoryEstimate {
+        keys: keys(program, &scheme, |level| key_bytes(scheme.parameters(), level)),
         ciphertexts: peak_ciphertexts(program, &scheme),
-        constants: diagonals + plains + bootstrap_diagonals,
-    })
+        constants: diagonals + plains + scheme.bootstrap().map_or(0, bootstrap_diagonals),
+        // The allocator cuts blocks into 64 buffers of N residues each.
+        working: PROCESS + 64 * scheme.parameters().log_n().degree() * RESIDUE,
+        encodes_ahead: false,
+    };
+    let left = DEFAULT_LIMIT.saturating_sub(estimate.peak());
+    let sums = (left / 3).clamp(WORKING.0, WORKING.1);
+    let (needed, encoded) = linear_working(program, scheme.parameters());
+    estimate.encodes_ahead = encoded <= left.saturating_sub(sums);
+    estimate.working += needed.min(sums) + encoded.min(left.saturating_sub(sums));
+    Ok(estimate)
+}
+
+/// The most that the sums of a linear map take, with the diagonals that it encodes, and what all constants take that are
+/// encoded with their residues.
+fn linear_working(program: &Program, parameters: &Parameters) -> (usize, usize) {
+    let limb = parameters.log_n().degree() * RESIDUE;
+    let extended = |level| parameters.prime_count(level) + parameters.special().len();
+    let (mut most, mut encoded) = (0, BTreeMap::new());
+    for i in &program.instructions {
+        match i.op {
+            Op::Linear(map) => {
+                let above = Level(i.ty.level.0 + 1);
+                let giants = program.plans[map].giants().len() * program.maps[map].outputs as usize;
+                let diagonals = program.maps[map].diagonals.len();
+                most = most.max((2 * giants * extended(above) + diagonals) * limb);
+                encoded.insert((Some(map), None, above), diagonals * extended(above) * limb);
+            }
+            Op::AddPlain(plain) | Op::MulPlain(plain) => {
+                if let hec_ir::Plain::Slots(vectors) = &program.plains[plain] {
+                    let bytes = vectors.len() * parameters.prime_count(i.ty.level) * limb;
+                    encoded.insert((None, Some(plain), i.ty.level), bytes);
+                }
+            }
+            _ => {}
+        }
+    }
+    (most, encoded.into_values().sum())
 }
 
 fn plain_bytes(plain: &hec_ir::Plain) -> usize {
@@ -60,19 +108,30 @@ pub(crate) fn stored_key_bytes(parameters: &Parameters, level: Level) -> usize {
     parameters.prime_count(level).div_ceil(parameters.digit_size()) * residues * parameters.log_n().degree()
 }
 
-/// The evaluation keys of `program` in a file. What the program and its bootstrap both rotate by has one key.
-pub(crate) fn stored_keys(program: &Program, scheme: &Scheme) -> usize {
-    let parameters = scheme.parameters();
-    let size = |level| stored_key_bytes(parameters, level);
+/// Bytes of the evaluation keys of `program` in a file.
+///
+/// # Errors
+/// When its parameters are not valid.
+pub fn stored_keys(program: &Program) -> Result<usize, ParametersError> {
+    Ok(keys_in_a_file(program, &program.scheme()?))
+}
+
+pub(crate) fn keys_in_a_file(program: &Program, scheme: &Scheme) -> usize {
+    keys(program, scheme, |level| stored_key_bytes(scheme.parameters(), level))
+}
+
+/// The size of all evaluation keys. What the program and its bootstrap both rotate by has one key, and a bootstrap
+/// relinearizes further up than the program.
+fn keys(program: &Program, scheme: &Scheme, size: impl Fn(Level) -> usize) -> usize {
     let (mut rotations, mut others) = (program.keys.rotations.clone(), 0);
     match scheme.bootstrap() {
-        None => others += program.keys.relinearize.map_or(0, size),
+        None => others += program.keys.relinearize.map_or(0, &size),
         Some(bootstrap) => {
             for (rotation, level) in bootstrap_rotations(bootstrap) {
                 let known = rotations.entry(rotation).or_insert(level);
                 *known = (*known).max(level);
             }
-            others += other_bootstrap_keys(bootstrap, size);
+            others += other_bootstrap_keys(bootstrap, &size);
         }
     }
     others + rotations.into_values().map(size).sum::<usize>()
@@ -105,19 +164,16 @@ fn other_bootstrap_keys(bootstrap: &BootstrapParameters, size: impl Fn(Level) ->
     turns + (trace + 1) * size(bootstrap.raised_level()) + 2 * size(bootstrap.eval_mod_level())
 }
 
-/// Keys of a bootstrap, and its diagonals with their residues.
-fn bootstrap_bytes(bootstrap: &BootstrapParameters) -> (usize, usize) {
+/// The diagonals of a bootstrap with their residues.
+fn bootstrap_diagonals(bootstrap: &BootstrapParameters) -> usize {
     let parameters = bootstrap.parameters();
-    let factors = transforms(bootstrap);
     let degree = parameters.log_n().degree();
     let diagonals = |f: &Factor| {
         let limbs = parameters.prime_count(f.level) + parameters.special().len();
         // What repeats in a ring of a shorter period is kept once for each of 8 residues.
         f.shape.diagonals * limbs * degree.min(16 << f.stages.end) * RESIDUE
     };
-    let size = |level| key_bytes(parameters, level);
-    let rotations: usize = bootstrap_rotations(bootstrap).into_values().map(size).sum();
-    (rotations + other_bootstrap_keys(bootstrap, size), factors.iter().map(diagonals).sum())
+    transforms(bootstrap).iter().map(diagonals).sum()
 }
 
 /// What a linear map holds beside its inputs: its rotated inputs in the extended basis, and a decomposition.

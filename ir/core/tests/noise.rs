@@ -4,7 +4,7 @@
 mod example;
 
 use hec_ir::evaluate::clear::simulate_clear;
-use hec_ir::evaluate::noise::{Noise, NoisyValue, simulate_noise};
+use hec_ir::evaluate::noise::{Noise, NoisyValue, forecast, simulate_noise};
 use hec_ir::evaluate::{Evaluator, SimulateError, pack_inputs, run_leveled};
 use hec_ir::leveled::{self, Scheme};
 use hec_ir::program::{Instruction, Op, Program};
@@ -168,4 +168,57 @@ fn what_the_leveled_rules_forbid_is_an_error() {
     let x = value(&mut noise, 1.0);
     assert!(matches!(noise.rescale(&x), Err(SimulateError::Operation { .. })));
     assert!(matches!(noise.adjust(&x, Level(9)), Err(SimulateError::Operation { .. })));
+}
+
+/// Overlapping windows add up errors of the same source, which variances of slots take to be independent: the forecast
+/// is the error that samples have, neither far below nor far above.
+#[test]
+fn errors_of_the_same_source_are_forecast() {
+    let plain = example::program();
+    let mut windows = plain.clone();
+    let register = windows.outputs[0].value;
+    let turned = hec_ir::program::Register(register.0 + 1);
+    let last = windows.instructions.last().unwrap().clone();
+    for _ in 0..12 {
+        let rotate = Instruction { op: Op::Rotate(Rotation(1)), destination: turned, ..last.clone() };
+        let add = Instruction { op: Op::Add, args: vec![register, turned], ..last.clone() };
+        windows.instructions.extend([rotate, add]);
+    }
+    windows.keys = windows.required_keys();
+    windows.verify().unwrap();
+
+    let inputs: Vec<_> = (1..=6)
+        .map(|k| {
+            let mut x = example::input();
+            x.data.iter_mut().for_each(|v| *v *= f64::from(k) / 6.0);
+            vec![x]
+        })
+        .collect();
+    let errors = |program: &Program, seed| {
+        let exact = simulate_clear(program, &inputs[5]).unwrap().remove(0).data;
+        let sampled = simulate_noise(program, &inputs[5], Some(seed)).unwrap().outputs.remove(0).tensor.data;
+        sampled.into_iter().zip(exact).map(|(s, e)| (s - e) * (s - e)).sum::<f64>() / 8.0
+    };
+    let sampled = |program: &Program| 0.5 * ((100..160).map(|seed| errors(program, seed)).sum::<f64>() / 60.0).log2();
+    let predicted = |program: &Program| simulate_noise(program, &inputs[5], None).unwrap().outputs[0].log2_std_dev();
+    let told = |program: &Program| forecast(program, &inputs).unwrap().output_std_dev.log2();
+
+    assert!(sampled(&windows) > predicted(&windows) + 2.0, "variances alone fall short");
+    let over = told(&windows) - sampled(&windows);
+    assert!((0.0..1.7).contains(&over), "{over} bits above what is sampled");
+    let layers = forecast(&windows, &inputs).unwrap().layers;
+    assert_eq!(layers.iter().map(|l| &*l.layer).collect::<Vec<_>>(), ["first", "square", "second", "turn"]);
+    assert!((layers[3].std_dev.log2() - told(&windows)).abs() < 0.5);
+    assert_eq!(forecast(&windows, &inputs).unwrap(), forecast(&windows, &inputs).unwrap());
+
+    // Where errors are independent, it is what variances say.
+    let over = told(&plain) - predicted(&plain);
+    assert!((0.0..0.5).contains(&over), "{over}");
+}
+
+#[test]
+fn an_error_without_a_size_is_not_a_small_one() {
+    let mut x = example::input();
+    x.data.iter_mut().for_each(|v| *v *= 1e200);
+    assert_eq!(forecast(&example::program(), &[vec![x]]).unwrap().output_std_dev, f64::INFINITY);
 }

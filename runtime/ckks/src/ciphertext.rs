@@ -1,5 +1,7 @@
 //! Encrypted slots.
 
+use std::borrow::Cow;
+
 use hec_params::{Level, Scale};
 
 use crate::poly::Poly;
@@ -12,6 +14,15 @@ pub struct Ciphertext {
     pub(crate) level: Level,
     pub(crate) scale: Scale,
     pub(crate) parts: Vec<Poly>,
+}
+
+/// Ciphertexts of an evaluation under way, with notes that say to their owner where it is.
+#[derive(Clone, Debug)]
+pub struct Snapshot<'a> {
+    /// Anything.
+    pub notes: Vec<u8>,
+    /// At least one.
+    pub ciphertexts: Vec<Cow<'a, Ciphertext>>,
 }
 
 impl Ciphertext {

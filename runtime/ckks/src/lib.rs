@@ -85,7 +85,7 @@ mod switching;
 mod transform;
 
 pub use bootstrap::{BootstrapMemory, Bootstrapper, Content};
-pub use ciphertext::Ciphertext;
+pub use ciphertext::{Ciphertext, Snapshot};
 pub use context::Context;
 pub use diagonal::{Diagonal, DiagonalValues, Diagonals, EncodedDiagonals};
 pub use encode::{Complex, Encoder, ExtendedPlaintext, Integers, Plaintext};

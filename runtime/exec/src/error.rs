@@ -39,6 +39,8 @@ pub enum RunError {
     ClientPart(#[from] InterpretError),
     #[error("evaluation takes at least {needed} of memory, but the limit is {limit}")]
     Memory { needed: String, limit: String },
+    #[error("the checkpoint {path} is not of this evaluation: {reason}")]
+    Checkpoint { path: PathBuf, reason: String },
     #[error("{0}")]
     Usage(String),
     #[error(transparent)]
@@ -63,6 +65,7 @@ impl RunError {
             RunError::ClientPart(_) => "HEC-R010",
             RunError::Memory { .. } => "HEC-R011",
             RunError::Usage(_) => "HEC-R012",
+            RunError::Checkpoint { .. } => "HEC-R013",
         }
     }
 
@@ -83,6 +86,9 @@ impl RunError {
                 "encrypt the input again with `hec-run encrypt` and this program's client file"
             }
             RunError::ClientPart(_) => "decrypt with `--raw` to get the output as the server computed it",
+            RunError::Checkpoint { .. } => {
+                "go on with the model, keys and request that it was made with, or remove it to begin anew"
+            }
             RunError::Memory { .. } => "raise --max-memory, or compile for a smaller ring or fewer rotation keys",
             RunError::Constant { .. } => {
                 "the constants do not fit the parameters: compile the model again with a larger base modulus"

@@ -1,14 +1,16 @@
 //! A program on real ciphertexts.
 
+use crate::checkpoint::{Checkpoint, Keeper, Resumed};
+use crate::pace::Pace;
 use crate::{Prepared, Progress, RunError, Trace};
-use hec_ckks::{Ciphertext, CkksError, Content, Decomposed, EvaluationKeys, MemoryBudget, Plaintext};
+use hec_ckks::{Ciphertext, CkksError, Content, Decomposed, EvaluationKeys, MemoryBudget, Plaintext, ProgramId};
 use hec_ir::circuit::{MapId, PlainId};
-use hec_ir::evaluate::{Evaluator, run_program};
-use hec_ir::program::BabyGiant;
+use hec_ir::evaluate::{Evaluator, Machine};
+use hec_ir::program::{BabyGiant, Register};
 use hec_ir::{Level, Origin, Plain, Rotation, SlotMap};
 use rayon::prelude::*;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The ciphertexts of one value.
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ impl Bundle {
         }
     }
 
-    fn refs(&self) -> Vec<&Ciphertext> {
+    pub fn refs(&self) -> Vec<&Ciphertext> {
         (0..self.len()).map(|i| self.get(i)).collect()
     }
 
@@ -46,50 +48,95 @@ impl Bundle {
     }
 }
 
-/// The evaluator of real ciphertexts: what [`run_program`] drives.
+/// The evaluator of real ciphertexts: what a [`Machine`] drives.
 struct Execution<'a> {
     prepared: &'a Prepared,
     evaluator: hec_ckks::Evaluator,
     progress: &'a dyn Progress,
-    /// When each instruction so far began.
-    began: Vec<Instant>,
+    pace: Pace,
+    /// The time of each instruction so far.
+    seconds: Vec<f64>,
+    began: Instant,
 }
 
-/// Run a prepared program on input bundles; the outputs' bundles and where the time went.
+/// The outputs' bundles, and where the time went.
+pub(crate) struct Finished {
+    pub outputs: Vec<Vec<Ciphertext>>,
+    pub trace: Trace,
+    /// How many instructions a checkpoint saved.
+    pub resumed: usize,
+}
+
+/// Run a prepared program on input bundles, from where `checkpoint` left it.
 ///
 /// # Errors
-/// [`RunError::Instruction`] names the layer and the instruction that failed.
+/// [`RunError::Instruction`] names the layer and the instruction that failed; a checkpoint that does not belong to this
+/// evaluation, or cannot be written.
 pub(crate) fn run(
     prepared: &Prepared,
     keys: &Arc<EvaluationKeys>,
     inputs: Vec<Vec<Ciphertext>>,
+    checkpoint: Option<(&Checkpoint, &ProgramId)>,
     progress: &dyn Progress,
-) -> Result<(Vec<Vec<Ciphertext>>, Trace), RunError> {
+) -> Result<Finished, RunError> {
     let program = prepared.program();
     let evaluator = hec_ckks::Evaluator::new(prepared.context(), keys)?;
-    let mut execution =
-        Execution { prepared, evaluator, progress, began: Vec::with_capacity(program.instructions.len()) };
-    let inputs = inputs.into_iter().map(Bundle::Plain).collect();
-    let outputs = run_program(program, &mut execution, inputs);
-    let ended = Instant::now();
-    let index = execution.began.len().saturating_sub(1);
-    let outputs = outputs.map_err(|source| {
+    let pace = Pace::of(program);
+    let mut execution = Execution { prepared, evaluator, progress, pace, seconds: Vec::new(), began: Instant::now() };
+    let fail = |index: usize, source| {
         let (op, layer) = program.instructions.get(index).map_or(("load", ""), |i| (i.op.name(), i.origin.layer()));
         RunError::Instruction { index, op, layer: layer.to_owned(), source }
-    })?;
-    let ends = execution.began.iter().skip(1).chain([&ended]);
-    let times: Vec<Duration> = execution.began.iter().zip(ends).map(|(begin, end)| *end - *begin).collect();
+    };
+    let kept = checkpoint.map(|(checkpoint, id)| checkpoint.load(prepared, id)).transpose()?.flatten();
+    let resumed = kept.as_ref().map_or(0, |kept| kept.seconds.len());
+    let live = kept.map_or(Ok(Vec::new()), |kept| execution.take_up(kept)).map_err(|e| fail(resumed, e))?;
+    let inputs = inputs.into_iter().map(Bundle::Plain).collect();
+    let mut machine = Machine::resume(program, inputs, resumed, live);
+    let mut keeper = checkpoint.map(|(checkpoint, id)| Keeper::new(checkpoint, prepared, id));
+    loop {
+        execution.began = Instant::now();
+        if !machine.step(&mut execution).map_err(|e| fail(machine.position(), e))? {
+            break;
+        }
+        execution.seconds.push(execution.began.elapsed().as_secs_f64());
+        if let Some(keeper) = &mut keeper {
+            keeper.consider(&machine, &execution.seconds)?;
+        }
+    }
     progress.advance(program.instructions.len(), program.instructions.len(), "");
-    Ok((outputs.into_iter().map(Bundle::into_ciphertexts).collect(), Trace::new(program, &times)))
+    let outputs = machine.outputs().into_iter().map(Bundle::into_ciphertexts).collect();
+    Ok(Finished { outputs, trace: Trace::new(program, &execution.seconds), resumed })
 }
 
 impl Execution<'_> {
+    /// Registers as a checkpoint left them; decompositions are made anew.
+    fn take_up(&mut self, kept: Resumed) -> Result<Vec<(Register, Bundle)>, CkksError> {
+        let held = self.prepared.program().held_after(kept.seconds.len());
+        self.seconds = kept.seconds;
+        let take_up = |(register, ciphertexts)| {
+            let mut bundle = Bundle::Plain(ciphertexts);
+            if held.get(&register).is_some_and(|h| h.decomposed) {
+                self.decompose(&mut bundle)?;
+            }
+            Ok((register, bundle))
+        };
+        kept.live.into_iter().map(take_up).collect()
+    }
+
+    /// The current instruction is done in part.
+    fn tell(&self, part: f64, what: &str) {
+        let at = self.seconds.len();
+        let own = if part > 0.0 { self.began.elapsed().as_secs_f64() } else { 0.0 };
+        if let Some(left) = self.pace.left(at, part, self.seconds.iter().sum::<f64>() + own) {
+            self.progress.expect(left);
+        }
+        self.progress.advance(at, self.prepared.program().instructions.len(), what);
+    }
+
     /// A bootstrap takes seconds: say which one it is.
     fn tell_bootstrap(&self, done: usize, count: usize) {
-        let instructions = &self.prepared.program().instructions;
-        let at = self.began.len().saturating_sub(1);
-        let layer = instructions.get(at).map_or("", |i| i.origin.layer());
-        self.progress.advance(at, instructions.len(), &format!("{layer}, bootstrap {} of {count}", done + 1));
+        let layer = self.prepared.program().instructions.get(self.seconds.len()).map_or("", |i| i.origin.layer());
+        self.tell(done as f64 / count as f64, &format!("{layer}, bootstrap {} of {count}", done + 1));
     }
 
     /// The same operation on each ciphertext of a bundle.
@@ -134,8 +181,7 @@ impl Evaluator for Execution<'_> {
     type Error = CkksError;
 
     fn enter(&mut self, origin: &Origin, _op: &'static str) {
-        self.progress.advance(self.began.len(), self.prepared.program().instructions.len(), origin.layer());
-        self.began.push(Instant::now());
+        self.tell(0.0, origin.layer());
     }
 
     fn linear(

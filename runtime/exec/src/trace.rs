@@ -3,7 +3,6 @@
 use hec_ir::program::{Op, Program};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 /// The time of one instruction.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -45,15 +44,15 @@ pub struct Trace {
 }
 
 impl Trace {
-    pub(crate) fn new(program: &Program, times: &[Duration]) -> Self {
-        let step = |(index, (instruction, time)): (usize, (&hec_ir::program::Instruction, &Duration))| Step {
+    pub(crate) fn new(program: &Program, seconds: &[f64]) -> Self {
+        let step = |(index, (instruction, &seconds)): (usize, (&hec_ir::program::Instruction, &f64))| Step {
             index,
             op: instruction.op.name(),
             layer: instruction.origin.layer().to_owned(),
             level: instruction.ty.level.0,
-            seconds: time.as_secs_f64(),
+            seconds,
         };
-        Trace { steps: program.instructions.iter().zip(times).enumerate().map(step).collect() }
+        Trace { steps: program.instructions.iter().zip(seconds).enumerate().map(step).collect() }
     }
 
     /// Seconds by layer, in the order in which layers begin.

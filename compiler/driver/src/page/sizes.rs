@@ -16,6 +16,8 @@ pub(super) fn section(h: &mut Html, r: &Report) {
             ("request", bytes(s.request), "encrypted input, uploaded each time".to_owned()),
             ("ciphertexts at once", bytes(s.ciphertexts), "most that live at one time".to_owned()),
             ("constants", bytes(s.constants), "weights as they are stored".to_owned()),
+            ("memory", bytes(s.peak), "predicted, for all of it".to_owned()),
+            ("evaluation keys, in a file", bytes(s.stored_keys), "uploaded once".to_owned()),
             ("ring", format!("N = 2^{}", p.log_n), format!("{} slots a ciphertext", p.slots)),
             ("levels", p.levels.to_string(), format!("scale 2^{:.1}, base 2^{:.1}", p.log2_scale, p.log2_base)),
             ("key switching", r.total.key_switches.to_string(), digits),

@@ -241,6 +241,12 @@ pub struct Sizes {
     pub ciphertexts: usize,
     /// Constants of the program.
     pub constants: usize,
+    /// Evaluation keys in a file, as uploaded once: one half of each, the other is a seed.
+    #[serde(default)]
+    pub stored_keys: usize,
+    /// Everything that evaluation holds at once: keys, ciphertexts, constants, and what it works with.
+    #[serde(default)]
+    pub peak: usize,
 }
 
 impl Report {
@@ -324,6 +330,8 @@ impl Report {
                 request: inputs * limb_bytes(parameters, scheme.input_level()),
                 ciphertexts: memory.ciphertexts,
                 constants: memory.constants,
+                stored_keys: hec_schedule::stored_keys(&back.program)?,
+                peak: memory.peak(),
             },
             seconds: (seconds, seconds / options.costs.parallel_speedup),
             output_range: back.output_range,

@@ -1,6 +1,7 @@
 //! The report as text.
 
 use super::{LayerReport, Report, path, products, rotations};
+use crate::rings::DEVIATIONS;
 use hec_nonlinear::Method;
 use std::fmt::Write;
 
@@ -84,14 +85,25 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
     let s = &r.sizes;
     writeln!(
         out,
-        "keys       {} keys, {} in memory; request {}; ciphertexts at most {}; constants {}",
+        "keys       {} keys, {} in a file, {} in memory; request {}",
         s.key_count,
+        bytes(s.stored_keys),
         bytes(s.keys),
-        bytes(s.request),
+        bytes(s.request)
+    )?;
+    writeln!(
+        out,
+        "memory     {} predicted, with keys, ciphertexts of at most {} and constants of {}",
+        bytes(s.peak),
         bytes(s.ciphertexts),
         bytes(s.constants)
     )?;
-    writeln!(out, "noise      standard deviation 2^{:.1} of the outputs' range ({:.3})", r.log2_noise, r.output_range)?;
+    let (most, range) = (r.log2_noise + libm::log2(DEVIATIONS), r.output_range);
+    writeln!(
+        out,
+        "noise      standard deviation 2^{:.1} of the outputs' range ({range:.3}), at most 2^{most:.1}",
+        r.log2_noise
+    )?;
     writeln!(out, "time       {:.3} s predicted on one thread, {:.3} s on all", r.seconds.0, r.seconds.1)?;
     for warning in &r.warnings {
         writeln!(out, "warning    {warning}")?;

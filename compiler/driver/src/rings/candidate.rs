@@ -4,8 +4,8 @@ use super::inputs::Inputs;
 use super::{Priced, RingOptions, Scheduled};
 use crate::Failure;
 use hec_ir::circuit::Circuit;
-use hec_ir::evaluate::cost::CostReport;
-use hec_ir::evaluate::noise::simulate_noise;
+use hec_ir::evaluate::cost::{Constants, CostReport};
+use hec_ir::evaluate::noise::forecast;
 use hec_ir::program::Program;
 use hec_ir::tensor::Tensor;
 use hec_ir::{Depth, LogN, ParametersError, leveled};
@@ -19,7 +19,7 @@ const ANY_DEPTH: usize = 4;
 /// Outputs on other inputs may be this much larger than on the samples, and partial sums larger than outputs.
 const MAGNITUDE_MARGIN: f64 = 16.0;
 /// Standard deviations of the noise that count as its largest: one output in 10^9 is further off.
-const DEVIATIONS: f64 = 6.0;
+pub(crate) const DEVIATIONS: f64 = 6.0;
 /// Bits by which the bootstraps that are tried first are more precise than the outputs must be.
 const FIRST_RESERVE_BITS: f64 = 1.0;
 
@@ -109,7 +109,7 @@ impl Candidate<'_> {
     }
 
     /// The cheapest program with bootstraps. They are asked to be as precise as the outputs must be, and more precise as
-    /// long as the outputs are not.
+    /// long as the outputs are not; and to give fewer levels, with smaller keys, as long as keys are too large.
     pub fn bootstrapped(&self) -> Result<Scheduled, Refusal> {
         let mut options = BootstrapOptions {
             precision_bits: libm::ceil(libm::log2(DEVIATIONS / self.options.max_error) + FIRST_RESERVE_BITS).max(1.0),
@@ -117,38 +117,48 @@ impl Candidate<'_> {
             magnitudes: Some(self.inputs.magnitudes(self.circuit)?),
             costs: self.options.costs.clone(),
         };
+        let mut refused: Option<Refusal> = None;
         // The last precision that was too noisy, and the least one that no bootstrap has.
-        let mut noisy: Option<(f64, Failure)> = None;
-        let mut impossible = f64::INFINITY;
+        let (mut noisy, mut impossible) = (None, f64::INFINITY);
         loop {
             let bits = options.precision_bits;
-            let leveled = match (hec_plan::plan_with_bootstraps(self.circuit, &self.plan(1), &options), noisy.take()) {
+            let leveled = match (hec_plan::plan_with_bootstraps(self.circuit, &self.plan(1), &options), refused.take())
+            {
                 (Ok(leveled), _) => leveled,
                 (Err(error), None) => return Err(self.impossible(error, bits)),
-                (Err(_), Some((tried, failure))) => {
+                (Err(_), Some(refusal)) => {
                     impossible = bits;
-                    options.precision_bits = libm::floor(tried.midpoint(impossible));
-                    if options.precision_bits <= tried {
-                        return Err(Refusal::for_room(failure));
+                    let between = |noisy: f64| libm::floor(noisy.midpoint(impossible));
+                    match noisy.filter(|&noisy| between(noisy) > noisy) {
+                        Some(noisy) => options.precision_bits = between(noisy),
+                        None => return Err(refusal),
                     }
-                    noisy = Some((tried, failure));
+                    refused = Some(refusal);
                     continue;
                 }
             };
-            let draft = self.draft(leveled)?;
+            let levels = leveled.bootstrap.as_ref().map_or(0, |b| b.levels.0);
+            let draft = match self.draft(leveled) {
+                Err(refusal) if refusal.is_for_keys && levels > 1 => {
+                    options.levels = Some(Depth(levels - 1));
+                    refused = Some(refusal);
+                    continue;
+                }
+                draft => draft?,
+            };
             if let Some(failure) = self.too_much_memory(&draft.program)? {
                 return Err(failure.into());
             }
             let scheduled = self.price(draft)?;
             let Some(error) = self.excess(&scheduled.priced) else { return Ok(scheduled) };
             let advice = format!("no bootstrap is more precise than 2^-{bits:.0}: {QUIETER}");
-            let failure = self.too_noisy(error).advise(advice);
+            let refusal = Refusal::for_room(self.too_noisy(error).advise(advice));
             let raised = bits + libm::ceil(libm::log2(error / self.options.max_error)).clamp(1.0, MOST_RAISED);
             options.precision_bits = raised.min(libm::floor(bits.midpoint(impossible)));
             if options.precision_bits <= bits {
-                return Err(Refusal::for_room(failure));
+                return Err(refusal);
             }
-            noisy = Some((bits, failure));
+            (noisy, refused) = (Some(bits), Some(refusal));
         }
     }
 
@@ -177,7 +187,7 @@ impl Candidate<'_> {
 
     fn price(&self, draft: Draft) -> Result<Scheduled, Failure> {
         let Draft { leveled, program, costs } = draft;
-        let priced = price(program, costs, &self.inputs.samples[0], self.inputs.range)?;
+        let priced = price(program, costs, &self.inputs.samples, self.inputs.range)?;
         Ok(Scheduled { circuit: self.circuit.clone(), leveled, priced, alternatives: Vec::new() })
     }
 
@@ -233,19 +243,18 @@ const MOST_RAISED: f64 = 8.0;
 
 /// What a program is predicted to cost.
 pub(super) fn costs(program: &Program, options: &RingOptions) -> Result<CostReport, Failure> {
-    CostReport::of_program(program, &options.costs).map_err(|e| Failure::new("HEC-L005", e))
+    let ahead = hec_schedule::memory(program)?.encodes_ahead;
+    let constants = if ahead { Constants::Encoded } else { Constants::AsStored };
+    CostReport::with_constants(program, &options.costs, constants).map_err(|e| Failure::new("HEC-L005", e))
 }
 
-/// A program with its costs and its noise.
+/// A program with its costs and its noise on some of the samples.
 pub(super) fn price(
     program: Program,
     costs: CostReport,
-    sample: &[Tensor],
+    samples: &[Vec<Tensor>],
     output_range: f64,
 ) -> Result<Priced, Failure> {
-    let run = simulate_noise(&program, sample, None).map_err(|e| Failure::new("HEC-L005", e))?;
-    // What has no size is no small error.
-    let larger = |m: f64, s: f64| if s.is_nan() { f64::INFINITY } else { m.max(s) };
-    let output_noise = run.outputs.iter().flat_map(|o| &o.std_dev.data).copied().fold(0.0, larger);
-    Ok(Priced { program, costs, noise: run.layers, output_noise, output_range })
+    let noise = forecast(&program, samples).map_err(|e| Failure::new("HEC-L005", e))?;
+    Ok(Priced { program, costs, noise: noise.layers, output_noise: noise.output_std_dev, output_range })
 }

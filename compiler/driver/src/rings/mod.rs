@@ -8,6 +8,8 @@
 mod candidate;
 mod inputs;
 
+pub(crate) use candidate::DEVIATIONS;
+
 use crate::{Bootstrapping, Failure};
 use candidate::{Candidate, Refusal};
 use hec_ir::circuit::Circuit;
@@ -176,7 +178,7 @@ pub fn from_program(program: Program, options: &RingOptions) -> Result<Priced, F
     let sample = inputs::seeded(program.inputs.iter().map(|i| &i.layout.shape), 0);
     let range = inputs::largest(&simulate_clear(&program, &sample).map_err(inputs::unfit)?);
     let costs = candidate::costs(&program, options)?;
-    candidate::price(program, costs, &sample, range)
+    candidate::price(program, costs, &[sample], range)
 }
 
 /// A circuit for a ring and a number of slots.

@@ -6,15 +6,17 @@
 pub mod clear;
 pub mod cost;
 mod layers;
+mod machine;
 pub mod noise;
 mod tensors;
 
 use crate::circuit::{self, MapId, PlainId};
 use crate::entity::{Entity, EntityVec};
 use crate::leveled;
-use crate::program::{self, BabyGiant, Program};
+use crate::program::{self, BabyGiant};
 use crate::{Level, Origin, Plain, Rotation, SlotMap};
 
+pub use machine::{Machine, run_program};
 pub use tensors::{SimulateError, SlotVectors, pack_inputs, unpack_output};
 
 /// What the operations mean. A value is a bundle of ciphertexts (or what stands for one).
@@ -181,46 +183,4 @@ pub fn run_leveled<E: Evaluator>(
         values.push(value);
     }
     Ok(c.outputs.iter().map(|o| values[o.value.index()].clone()).collect())
-}
-
-/// Run a program. A register is emptied by `free`, so that memory is what the schedule planned.
-///
-/// # Errors
-/// The evaluator's.
-///
-/// # Panics
-/// If `program` does not verify or the number of inputs differs.
-pub fn run_program<E: Evaluator>(p: &Program, e: &mut E, inputs: Vec<E::Value>) -> Result<Vec<E::Value>, E::Error> {
-    let constants = Constants { maps: &p.maps, plans: Some(&p.plans), plains: &p.plains };
-    let mut inputs: Vec<Option<E::Value>> = inputs.into_iter().map(Some).collect();
-    let count = p.instructions.iter().map(|i| i.destination.index() + 1).max().unwrap_or(0);
-    let mut registers: Vec<Option<E::Value>> = vec![None; count];
-    for instruction in &p.instructions {
-        e.enter(&instruction.origin, instruction.op.name());
-        let destination = instruction.destination.index();
-        let full = "verified: written before it is read";
-        let value = match instruction.op {
-            program::Op::Load(i) => inputs[i as usize].take().expect("verified: loaded once"),
-            program::Op::Decompose => {
-                e.decompose(registers[destination].as_mut().expect(full))?;
-                continue;
-            }
-            program::Op::Forget => {
-                e.forget(registers[destination].as_mut().expect(full));
-                continue;
-            }
-            program::Op::Free => {
-                registers[destination] = None;
-                continue;
-            }
-            op => {
-                let x = |i: usize| registers[instruction.args[i].index()].as_ref().expect(full);
-                apply(e, op, x, &constants)?.expect("the others are applied")
-            }
-        };
-        registers[destination] = Some(value);
-    }
-    let output =
-        |o: &circuit::Output<program::Register>| registers[o.value.index()].clone().expect("verified: full at the end");
-    Ok(p.outputs.iter().map(output).collect())
 }

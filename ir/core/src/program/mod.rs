@@ -3,6 +3,7 @@
 //! Every instruction reads registers and writes one; a register holds a bundle of ciphertexts. `decompose` attaches to a
 //! register the raised digits (mod_up) that all later rotations and linear maps of it share, until `forget` or `free`.
 
+mod live;
 mod verify;
 
 use crate::circuit::{Input, MapId, Output, PlainId};
@@ -10,6 +11,7 @@ use crate::entity::EntityVec;
 use crate::leveled::{self, Scheme, Type};
 use crate::{Level, Origin, ParametersError, ParametersLiteral, Plain, Rotation, SlotMap};
 use hec_params::BootstrapChoice;
+pub use live::Held;
 use std::collections::BTreeMap;
 pub use verify::ProgramError;
 

@@ -1,5 +1,6 @@
-//! Sections of requests and responses.
+//! Sections of requests, responses and checkpoints.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 
 use hec_params::{Level, Scale};
@@ -8,7 +9,7 @@ use super::container::array;
 use super::{FileError, FileKind, Input, Section, StoredParts, residues};
 use crate::encode::check_scale;
 use crate::poly::Poly;
-use crate::{Ciphertext, CkksError, Context, KeyId, SeededCiphertext};
+use crate::{Ciphertext, CkksError, Context, KeyId, SeededCiphertext, Snapshot};
 
 /// Level, parts: u32 each; scale, f64. In a request the seed follows.
 const ENTRY: usize = 16;
@@ -53,21 +54,58 @@ impl StoredParts for Vec<Ciphertext> {
     }
 
     fn sections<'a>(&'a self, context: &'a Context) -> Result<Vec<Section<'a>>, CkksError> {
-        let table = self.iter().flat_map(|c| entry(c.level, c.parts.len() as u32, c.scale)).collect();
-        let bodies = self.iter().map(|c| section(context, c.level, &c.parts));
-        std::iter::once(Ok(Section::bytes(table))).chain(bodies).collect()
+        computed(context, self.iter())
     }
 
     fn read<R: Read>(context: &Context, key: KeyId, input: &mut Input<'_, R>) -> Result<Self, CkksError> {
-        let read = |table: &[u8], input: &mut Input<'_, R>| {
-            let (level, parts, scale) = read_entry(context, table)?;
-            if !(2..=3).contains(&parts) {
-                return Err(FileError::Corrupt("a ciphertext of neither two nor three parts").into());
-            }
-            Ok(Ciphertext { key, level, scale, parts: read_parts(context, level, parts, input)? })
-        };
-        read_all(input, ENTRY, read)
+        read_computed(context, key, input)
     }
+}
+
+/// The notes, then what a response has.
+impl StoredParts for Snapshot<'_> {
+    const KIND: FileKind = FileKind::Checkpoint;
+
+    fn key_id(&self) -> Result<KeyId, CkksError> {
+        one_key(self.ciphertexts.iter().map(|c| c.key))
+    }
+
+    fn sections<'a>(&'a self, context: &'a Context) -> Result<Vec<Section<'a>>, CkksError> {
+        let mut sections = computed(context, self.ciphertexts.iter().map(Cow::as_ref))?;
+        sections.insert(0, Section::bytes(self.notes.clone()));
+        Ok(sections)
+    }
+
+    fn read<R: Read>(context: &Context, key: KeyId, input: &mut Input<'_, R>) -> Result<Self, CkksError> {
+        let notes = input.any_section()?.to_vec();
+        let ciphertexts = read_computed(context, key, input)?.into_iter().map(Cow::Owned).collect();
+        Ok(Snapshot { notes, ciphertexts })
+    }
+}
+
+/// A table, and a section for each ciphertext.
+fn computed<'a>(
+    context: &'a Context,
+    all: impl Iterator<Item = &'a Ciphertext> + Clone,
+) -> Result<Vec<Section<'a>>, CkksError> {
+    let table = all.clone().flat_map(|c| entry(c.level, c.parts.len() as u32, c.scale)).collect();
+    let bodies = all.map(|c| section(context, c.level, &c.parts));
+    std::iter::once(Ok(Section::bytes(table))).chain(bodies).collect()
+}
+
+fn read_computed<R: Read>(
+    context: &Context,
+    key: KeyId,
+    input: &mut Input<'_, R>,
+) -> Result<Vec<Ciphertext>, CkksError> {
+    let read = |table: &[u8], input: &mut Input<'_, R>| {
+        let (level, parts, scale) = read_entry(context, table)?;
+        if !(2..=3).contains(&parts) {
+            return Err(FileError::Corrupt("a ciphertext of neither two nor three parts").into());
+        }
+        Ok(Ciphertext { key, level, scale, parts: read_parts(context, level, parts, input)? })
+    };
+    read_all(input, ENTRY, read)
 }
 
 fn one_key(mut keys: impl Iterator<Item = KeyId>) -> Result<KeyId, CkksError> {

@@ -12,7 +12,7 @@
 //! | 128.. | offset and length of each section, u64 each |
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -52,6 +52,8 @@ pub struct FileInfo {
     pub key: KeyId,
     /// Bytes.
     pub length: u64,
+    /// SHA-256 of everything before it, as the file says.
+    pub checksum: [u8; 32],
 }
 
 impl FileInfo {
@@ -60,10 +62,13 @@ impl FileInfo {
     /// # Errors
     /// [`FileError`] when it is not one of these files.
     pub fn read(path: &Path) -> Result<FileInfo, CkksError> {
-        let file = fs::File::open(path).map_err(|source| super::io_error(path, source))?;
-        let length = file.metadata().map_err(|source| super::io_error(path, source))?.len();
-        let Header { kind, insecure, fingerprint, program, key } = *Input::open(file, length, path)?.header();
-        Ok(FileInfo { kind, insecure, fingerprint, program, key, length })
+        let io = |source| super::io_error(path, source);
+        let mut file = fs::File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        let Header { kind, insecure, fingerprint, program, key } = *Input::open(&file, length, path)?.header();
+        let mut checksum = [0; CHECKSUM as usize];
+        file.seek(SeekFrom::End(-(CHECKSUM as i64))).and_then(|_| file.read_exact(&mut checksum)).map_err(io)?;
+        Ok(FileInfo { kind, insecure, fingerprint, program, key, length, checksum })
     }
 }
 

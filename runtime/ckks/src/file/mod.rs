@@ -35,10 +35,13 @@ pub enum FileKind {
     Request = 3,
     /// Computed ciphertexts, a `Vec<Ciphertext>`.
     Response = 4,
+    /// A [`Snapshot`](crate::Snapshot).
+    Checkpoint = 5,
 }
 
 impl FileKind {
-    const ALL: [FileKind; 4] = [FileKind::SecretKey, FileKind::EvaluationKeys, FileKind::Request, FileKind::Response];
+    const ALL: [FileKind; 5] =
+        [FileKind::SecretKey, FileKind::EvaluationKeys, FileKind::Request, FileKind::Response, FileKind::Checkpoint];
 }
 
 impl std::fmt::Display for FileKind {
@@ -48,6 +51,7 @@ impl std::fmt::Display for FileKind {
             FileKind::EvaluationKeys => "evaluation keys",
             FileKind::Request => "request",
             FileKind::Response => "response",
+            FileKind::Checkpoint => "checkpoint",
         })
     }
 }
@@ -79,7 +83,7 @@ pub enum FileError {
 }
 
 /// What can be kept in a file: [`SecretKey`](crate::SecretKey), [`EvaluationKeys`](crate::EvaluationKeys),
-/// `Vec<SeededCiphertext>` (a request) and `Vec<Ciphertext>` (a response).
+/// `Vec<SeededCiphertext>` (a request), `Vec<Ciphertext>` (a response) and [`Snapshot`](crate::Snapshot).
 pub trait Stored: StoredParts {
     /// The file's bytes. Those of a secret key are the caller's to wipe.
     ///
@@ -107,15 +111,24 @@ pub trait Stored: StoredParts {
     fn save(&self, context: &Context, program: &ProgramId, path: &Path) -> Result<(), CkksError> {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".partial-{:016x}", os_rng()?.next_u64()));
+        self.save_renamed(context, program, &path.with_file_name(name), path)
+    }
+
+    /// As [`Stored::save`], over and over to one path from one process at a time: the temporary name is the same each time
+    /// (`.partial` behind the path's), so that a process that is killed leaves one such file at most, which the next save
+    /// replaces.
+    ///
+    /// # Errors
+    /// As [`Stored::save`].
+    fn replace(&self, context: &Context, program: &ProgramId, path: &Path) -> Result<(), CkksError> {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".partial");
         let partial = path.with_file_name(name);
-        let result = self
-            .save_as(context, program, &partial)
-            .and_then(|()| fs::rename(&partial, path).map_err(|source| io_error(path, source)));
-        if result.is_err() {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&partial);
+        match fs::remove_file(&partial) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(io_error(&partial, source)),
+            _ => {}
         }
-        result
+        self.save_renamed(context, program, &partial, path)
     }
 
     /// Read a file.
@@ -157,6 +170,24 @@ pub trait StoredParts: Sized {
         let mut file = options.open(path).map_err(|source| io_error(path, source))?;
         write_to(self, context, program, path, &mut file)?;
         file.sync_all().map_err(|source| io_error(path, source))
+    }
+
+    #[doc(hidden)]
+    fn save_renamed(
+        &self,
+        context: &Context,
+        program: &ProgramId,
+        partial: &Path,
+        path: &Path,
+    ) -> Result<(), CkksError> {
+        let result = self
+            .save_as(context, program, partial)
+            .and_then(|()| fs::rename(partial, path).map_err(|source| io_error(path, source)));
+        if result.is_err() {
+            // The first error is the one to report.
+            let _ = fs::remove_file(partial);
+        }
+        result
     }
 }
 

@@ -28,6 +28,8 @@ struct Report {
     /// Samples whose class is that of the expected output, where one is given.
     expected_agree: Option<usize>,
     error: Option<Error>,
+    /// What the compiler predicts of the scheme's noise.
+    noise: Option<Noise>,
     prepare_seconds: f64,
     keygen_seconds: f64,
     encrypt_seconds: f64,
@@ -62,6 +64,26 @@ struct Error {
     log2_max_of_range: f64,
 }
 
+/// log2 of the noise of an output as the compiler predicts it.
+#[derive(Serialize)]
+struct Noise {
+    log2_std_dev: f64,
+    /// One output in 10^9 is further off.
+    log2_max: f64,
+}
+
+/// Standard deviations that count as the largest.
+const DEVIATIONS: f64 = 6.0;
+
+impl Noise {
+    /// From the report that is stored with a program; `None` if it says nothing.
+    fn of(report: &serde_json::Value) -> Option<Self> {
+        let [relative, range] = ["log2_noise", "output_range"].map(|name| report.get(name).and_then(|x| x.as_f64()));
+        let log2_std_dev = relative? + range?.log2();
+        Some(Noise { log2_std_dev, log2_max: log2_std_dev + DEVIATIONS.log2() })
+    }
+}
+
 /// What outputs are compared with.
 struct Truth {
     labels: Option<Tensor>,
@@ -77,22 +99,21 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     let indices = indices(args, samples.len())?;
     let read = |path: &Option<_>| path.as_deref().map(read_array).transpose();
     let truth = Truth { labels: read(&args.labels)?, expected: read(&args.against)? };
-    let preparing = Bar::new("preparing");
+    let noise = Noise::of(artifact.report());
+    let preparing = Bar::with_lines("preparing", args.progress);
     let session = Session::with_client(client, artifact, args.machine.max_memory, &preparing)?;
     drop(preparing);
     warn_insecure(session.client().scheme());
     let mut all = Vec::with_capacity(indices.len());
-    let bar = Bar::new("samples");
     for (done, &index) in indices.iter().enumerate() {
-        hec_run::Progress::advance(&bar, done, indices.len(), &format!("sample {index}"));
-        all.push((index, session.infer(&samples.get(index)?, &how, &())?));
+        let bar = Bar::with_lines(&format!("sample {index} ({} of {})", done + 1, indices.len()), args.progress);
+        all.push((index, session.infer(&samples.get(index)?, &how, &bar)?));
     }
-    drop(bar);
     if let Some(path) = &args.output {
         write_stacked(path, &all)?;
     }
     let request_bytes = session.request_bytes(&samples.get(indices.first().copied().unwrap_or(0))?)?;
-    let report = report(&session, &all, &truth, request_bytes)?;
+    let report = Report { noise, ..report(&session, &all, &truth, request_bytes)? };
     if args.json {
         return json(&report);
     }
@@ -178,6 +199,7 @@ fn report(
         labels_agree,
         expected_agree,
         error: truth.expected.as_ref().map(|_| Error::of(&actual, &expected)),
+        noise: None,
         samples,
         prepare_seconds: session.server().prepared().duration().as_secs_f64(),
         keygen_seconds: session.keygen().as_secs_f64(),
@@ -234,6 +256,9 @@ fn text(report: &Report) -> String {
             "log2 error: min {log2_min:.1}, mean {log2_mean:.1}, rms {log2_rms:.1}, max {log2_max:.1}; \
              max over the range of the expected values {log2_max_of_range:.1}"
         );
+        if let Some(Noise { log2_std_dev, log2_max }) = report.noise {
+            let _ = writeln!(text, "of which noise, as predicted: rms {log2_std_dev:.1}, max {log2_max:.1}");
+        }
     }
     let Report { prepare_seconds, keygen_seconds, encrypt_seconds, eval_seconds, decrypt_seconds, .. } = report;
     let _ = writeln!(

@@ -4,7 +4,7 @@ use super::Inspect;
 use super::bootstraps::Bootstraps;
 use super::measure::json;
 use super::output::{security_line, short};
-use hec_ckks::{Ciphertext, EvaluationKeys, FileInfo, FileKind, SecretKey, SeededCiphertext, Stored};
+use hec_ckks::{Ciphertext, EvaluationKeys, FileInfo, FileKind, SecretKey, SeededCiphertext, Snapshot, Stored};
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::program::KeySet;
 use hec_ir::tensor::Graph;
@@ -154,6 +154,10 @@ fn content(path: &Path, kind: FileKind, client: &Client) -> Result<Facts, hec_ck
         }
         FileKind::Response => {
             let all = Vec::<Ciphertext>::load(context, program, path)?;
+            facts.extend(all.iter().map(|c| fact("ciphertext", format!("level {}", c.level()))));
+        }
+        FileKind::Checkpoint => {
+            let all = Snapshot::load(context, program, path)?.ciphertexts;
             facts.extend(all.iter().map(|c| fact("ciphertext", format!("level {}", c.level()))));
         }
     }

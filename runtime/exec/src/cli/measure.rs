@@ -43,6 +43,14 @@ fn table(rings: &[u32], all: &[Measurement]) -> String {
 pub fn calibrate(args: &Calibrate) -> Result<String, RunError> {
     let calibration = hec_run::calibrate(&Bar::new("measuring"))?;
     write_file(&args.output, json(&calibration.table)?.as_bytes())?;
+    if calibration.is_disturbed() {
+        super::complain(&format!(
+            "warning: repeats took up to {:.1} times the least time in the median, so something else keeps the processors \
+             busy: {} is not to be relied on; measure again when nothing else runs",
+            calibration.disturbance,
+            args.output.display()
+        ));
+    }
     let CostTable { butterfly, multiply_add, add, fft_butterfly, parallel_speedup } = calibration.table;
     let mut text = format!(
         "NTT butterfly {butterfly:.3} ns, multiply-add {multiply_add:.3} ns, add {add:.3} ns, \

@@ -92,6 +92,13 @@ struct Eval {
     /// Print the time by layer
     #[arg(long)]
     trace: bool,
+    /// Keep the evaluation in FILE from time to time, and go on from there if FILE is there: the response is the same.
+    /// The file goes when the response is written
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Where stderr is no terminal, write a line with the remaining time to it every ten seconds
+    #[arg(long)]
+    progress: bool,
 }
 
 /// What evaluation may use.
@@ -168,6 +175,9 @@ struct Infer {
     /// Print the time by layer of the first sample
     #[arg(long)]
     trace: bool,
+    /// Where stderr is no terminal, write a line with the remaining time to it every ten seconds
+    #[arg(long)]
+    progress: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,

@@ -3,8 +3,8 @@
 use super::bar::{Bar, spin};
 use super::output::{describe, warn_insecure, write_outputs};
 use super::{Decrypt, Encrypt, Eval, Keygen};
-use hec_ckks::{Ciphertext, EvaluationKeys, SecretKey, SeededCiphertext, Stored};
-use hec_run::{Client, RunError, Samples, Server, bytes};
+use hec_ckks::{Ciphertext, EvaluationKeys, FileInfo, SecretKey, SeededCiphertext, Stored};
+use hec_run::{Checkpoint, Client, RunError, Samples, Server, bytes};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,15 +65,29 @@ pub fn encrypt(args: &Encrypt) -> Result<String, RunError> {
 
 pub fn eval(args: &Eval) -> Result<String, RunError> {
     args.machine.threads.apply()?;
-    let server = Server::load(&args.model, args.machine.max_memory, &Bar::new("preparing"))?;
+    let bar = |what| Bar::with_lines(what, args.progress);
+    let server = Server::load(&args.model, args.machine.max_memory, &bar("preparing"))?;
     warn_insecure(server.prepared().scheme());
+    let checkpoint = args.checkpoint.as_deref().map(|path| checkpoint(args, path)).transpose()?;
     let keys: EvaluationKeys = load(server.context(), server.program(), &args.keys)?;
     let request: Vec<SeededCiphertext> = load(server.context(), server.program(), &args.input)?;
-    let evaluated = server.eval(&Arc::new(keys), request, &Bar::new("evaluating"))?;
+    let evaluated = server.eval_from(&Arc::new(keys), request, checkpoint.as_ref(), &bar("evaluating"))?;
     let saved = save(&evaluated.response, server.context(), server.program(), &args.output)?;
+    checkpoint.map_or(Ok(()), |checkpoint| checkpoint.remove())?;
     let (prepared, evaluation) = (server.prepared().duration().as_secs_f64(), evaluated.duration.as_secs_f64());
     let trace = if args.trace { format!("{}\n", evaluated.trace) } else { String::new() };
-    Ok(format!("{trace}response: {saved}\nprepared in {prepared:.3} s, evaluated in {evaluation:.3} s\n"))
+    let resumed = match evaluated.resumed {
+        0 => String::new(),
+        done => format!(", resumed after {done} of {} instructions", evaluated.trace.steps.len()),
+    };
+    Ok(format!("{trace}response: {saved}\nprepared in {prepared:.3} s, evaluated in {evaluation:.3} s{resumed}\n"))
+}
+
+/// A checkpoint in `path` for this evaluation: the checksums of keys and request, which are verified when they are loaded,
+/// stand for their content.
+fn checkpoint(args: &Eval, path: &Path) -> Result<Checkpoint, RunError> {
+    let checksum = |path: &Path| FileInfo::read(path).map(|info| info.checksum).map_err(RunError::stored(path));
+    Ok(Checkpoint::new(path, checksum(&args.keys)?, checksum(&args.input)?))
 }
 
 pub fn decrypt(args: &Decrypt) -> Result<String, RunError> {

@@ -4,6 +4,7 @@
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::circuit::{Input, Output};
 use hec_ir::entity::EntityVec;
+use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::leveled::{Scheme, Type};
 use hec_ir::program::{BabyGiant, Instruction, KeySet, Op, Program, Register};
 use hec_ir::tensor::{ClientOp, Shape, Tensor};
@@ -246,6 +247,56 @@ pub fn secure() -> Program {
     b.finish()
 }
 
+/// Two go through one bootstrap, one is alone.
+const CIPHERTEXTS: usize = 3;
+
+/// An orthogonal matrix: a rotation by 45° of slots that lie half of the slots apart, then one slot and one ciphertext on.
+fn mix(b: &mut Builder) -> Op {
+    let n = b.slots().0;
+    let half = 0.5f64.sqrt();
+    let sign = |s: usize| if s < n / 2 { half } else { -half };
+    let (own, other) = (Arc::new(vec![half; n]), Arc::new((0..n).map(sign).collect::<Vec<f64>>()));
+    let mut diagonals = BTreeMap::new();
+    for o in 0..CIPHERTEXTS as u32 {
+        let i = (o + 1) % CIPHERTEXTS as u32;
+        diagonals.insert((o, i, Rotation(1)), Arc::clone(&own));
+        diagonals.insert((o, i, Rotation((n / 2 + 1) as u32 % n as u32)), Arc::clone(&other));
+    }
+    b.map("mix", (CIPHERTEXTS as u32, CIPHERTEXTS as u32), 2, diagonals)
+}
+
+/// x ↦ mix(x + x²/8), then mix(x − x²/8): three levels each, neither growing nor shrinking, bootstrapped when no level is
+/// left, in turn to the highest level and to the one below.
+pub fn deep(choice: BootstrapChoice, blocks: u32) -> Program {
+    let mut b = Builder::bootstrapping("deep", choice);
+    let layout = Layout::row_major(Shape::new([CIPHERTEXTS, b.slots().0]), b.slots());
+    b.program.inputs.push(Input { name: "x".to_owned(), layout: layout.clone() });
+    let mix = mix(&mut b);
+    let shares = [0.125, -0.125].map(|share| b.program.plains.push(Plain::Scalar(share)));
+    let parameters = b.scheme().bootstrap().unwrap().clone();
+    let (from, to) = (parameters.input_level(), parameters.output_level());
+    b.push("x", Op::Load(0), 0, &[]);
+    for block in 0..blocks {
+        let layer = format!("block{block}");
+        if b.level(0).0 < from.0 + 3 {
+            if b.level(0) > from {
+                b.push(&layer, Op::Adjust(from), 0, &[0]);
+            }
+            b.push(&layer, Op::Bootstrap(Level(to.0 - block % 2)), 0, &[0]);
+        }
+        b.push(&layer, Op::Square, 1, &[0]);
+        b.push(&layer, Op::RelinearizeRescale, 1, &[1]);
+        b.push(&layer, Op::MulPlain(shares[block as usize % 2]), 1, &[1]);
+        b.push(&layer, Op::Rescale, 1, &[1]);
+        let level = b.level(1);
+        b.push(&layer, Op::Adjust(level), 0, &[0]);
+        b.push(&layer, Op::Add, 0, &[0, 1]);
+        b.push(&layer, mix, 0, &[0]);
+    }
+    b.program.outputs.push(Output { name: "y".to_owned(), value: Register(0), layout, client: vec![] });
+    b.finish()
+}
+
 pub fn artifact(program: Program) -> Artifact {
     Artifact::new(program, serde_json::json!({})).unwrap()
 }
@@ -259,6 +310,16 @@ pub fn inputs(client: &ClientFile, seed: u64) -> Vec<Tensor> {
         Tensor { shape, data }
     };
     client.inputs.iter().map(tensor).collect()
+}
+
+/// Inputs in [−1/2, 1/2], and what the program makes of them.
+pub fn sample(artifact: &Artifact) -> (Vec<Tensor>, Vec<Tensor>) {
+    let mut x = inputs(&ClientFile::of(artifact), 2);
+    x[0].data.iter_mut().for_each(|v| *v *= 0.5);
+    let y = simulate_clear(artifact.program(), &x).unwrap();
+    let largest = y[0].data.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    assert!((0.25..1.0).contains(&largest), "values keep their size: {largest}");
+    (x, y)
 }
 
 /// A folder that is removed with the value.

@@ -3,7 +3,7 @@
 mod bootstrap;
 
 use super::layers::ByLayer;
-use super::{Evaluator, SimulateError, run_leveled, run_program};
+use super::{Evaluator, Machine, SimulateError, run_leveled, run_program};
 use crate::circuit::{Input, MapId, PlainId};
 use crate::cost::{CostTable, LinearShape, RingSize};
 use crate::leveled::{self, Op, Scheme, Type};
@@ -95,8 +95,16 @@ impl CostReport {
     /// # Errors
     /// When the program is ill-formed.
     pub fn of_program(program: &Program, table: &CostTable) -> Result<Self, SimulateError> {
+        Self::with_constants(program, table, Constants::AsStored)
+    }
+
+    /// The same, where constants are held in this form.
+    ///
+    /// # Errors
+    /// When the program is ill-formed.
+    pub fn with_constants(program: &Program, table: &CostTable, constants: Constants) -> Result<Self, SimulateError> {
         let scheme = program.scheme()?;
-        let mut cost = Cost::new(&scheme, table);
+        let mut cost = Cost { constants, ..Cost::new(&scheme, table) };
         let inputs = cost.inputs(&program.inputs)?;
         run_program(program, &mut cost, inputs)?;
         Ok(cost.report())
@@ -114,6 +122,33 @@ impl CostReport {
         run_leveled(circuit, &mut cost, &inputs)?;
         Ok(cost.report())
     }
+}
+
+/// How the diagonals and vectors of a program are held while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Constants {
+    /// As slot values, encoded at each use.
+    #[default]
+    AsStored,
+    /// Encoded ahead, once for all requests.
+    Encoded,
+}
+
+/// Predicted seconds of one thread for each instruction of a program that verifies.
+///
+/// # Errors
+/// When the program is ill-formed.
+pub fn seconds_by_instruction(program: &Program, table: &CostTable) -> Result<Vec<f64>, SimulateError> {
+    let scheme = program.scheme()?;
+    let mut cost = Cost::new(&scheme, table);
+    let mut machine = Machine::new(program, cost.inputs(&program.inputs)?);
+    let mut seconds = Vec::with_capacity(program.instructions.len());
+    let mut before = 0.0;
+    while machine.step(&mut cost)? {
+        seconds.push(cost.seconds - before);
+        before = cost.seconds;
+    }
+    Ok(seconds)
 }
 
 #[derive(Clone, Debug, Default)]
@@ -138,12 +173,15 @@ pub struct Cost<'a> {
     scheme: &'a Scheme,
     table: &'a CostTable,
     layers: ByLayer<Layer>,
+    constants: Constants,
+    /// Of everything so far.
+    seconds: f64,
 }
 
 impl<'a> Cost<'a> {
     /// Nothing counted yet.
     pub fn new(scheme: &'a Scheme, table: &'a CostTable) -> Self {
-        Cost { scheme, table, layers: ByLayer::new() }
+        Cost { scheme, table, layers: ByLayer::new(), constants: Constants::default(), seconds: 0.0 }
     }
 
     /// The values of fresh inputs.
@@ -180,6 +218,7 @@ impl<'a> Cost<'a> {
     fn step(&mut self, op: Op, args: &[&CostValue], count: u32, counts: Counts) -> Result<CostValue, SimulateError> {
         let types: Vec<Type> = args.iter().map(|v| v.ty).collect();
         let ty = self.layers.infer(op, &types, count, self.scheme)?;
+        self.seconds += counts.seconds;
         if let Some(layer) = self.layers.current() {
             let high = types.iter().map(|t| t.level).max().unwrap_or(ty.level);
             let (top, bottom) = layer.levels.unwrap_or((high, ty.level));
@@ -197,10 +236,11 @@ impl<'a> Cost<'a> {
         Counts { seconds, ..Counts::default() }
     }
 
-    /// Encoding one plaintext vector for each ciphertext; a scalar costs nothing.
+    /// Encoding one plaintext vector for each ciphertext, where that is not done ahead; a scalar costs nothing.
     fn encoding(&self, x: &CostValue, plain: &Plain) -> f64 {
         let ring = self.ring(x.ty.level);
         match plain {
+            _ if self.constants == Constants::Encoded => 0.0,
             Plain::Scalar(_) => 0.0,
             Plain::Slots(vectors) => vectors.len() as f64 * self.table.encode(&ring, ring.primes),
         }
@@ -250,7 +290,10 @@ impl Evaluator for Cost<'_> {
         let plan = plan.or(split.as_ref()).expect("split where there is no plan");
         let shape = LinearShape::of(map, plan);
         let (baby_steps, giant_steps) = (shape.inputs * shape.babies, shape.outputs * shape.giants);
-        let mut seconds = self.table.linear(&ring, map, plan);
+        let mut seconds = match self.constants {
+            Constants::AsStored => self.table.linear(&ring, map, plan),
+            Constants::Encoded => self.table.linear_shape(&ring, &shape),
+        };
         let mut decompositions = giant_steps;
         if shape.babies > 0 && x.decomposed {
             seconds -= shape.inputs as f64 * self.table.decompose(&ring);
@@ -364,6 +407,7 @@ impl Evaluator for Cost<'_> {
     fn decompose(&mut self, x: &mut CostValue) -> Result<(), SimulateError> {
         let count = x.ty.count as usize;
         let seconds = count as f64 * self.table.decompose(&self.ring(x.ty.level));
+        self.seconds += seconds;
         if let Some(layer) = self.layers.current() {
             layer.counts.add(&Counts { seconds, decompositions: count, ..Counts::default() });
         }

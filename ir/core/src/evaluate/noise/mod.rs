@@ -9,6 +9,7 @@
 //! encryption" (2023), for the central-limit model in slots; Bossuat, Mouchet, Troncoso-Pastoriza, Hubaux (2021), §4,
 //! for where key switching rounds when it is hoisted.
 
+mod forecast;
 mod gauss;
 mod model;
 
@@ -20,6 +21,7 @@ use crate::leveled::{Op, Scheme, Type};
 use crate::program::{BabyGiant, Program};
 use crate::tensor::Tensor;
 use crate::{Level, Origin, Plain, Rotation, SlotMap};
+pub use forecast::{Forecast, forecast};
 use gauss::Gauss;
 use model::Model;
 use std::sync::Arc;
