@@ -51,17 +51,16 @@ fn parties(folder: &Path, artifact: &Artifact, inputs: &[Tensor]) {
 
 const EVAL: &str = "eval model.hec --keys eval.keys --input request.ct -o";
 
-/// Kill an evaluation as soon as it has written a checkpoint for the `count`-th time since it began.
-fn kill_after(folder: &Path, count: usize) {
-    let mut evaluation = command(folder, &format!("{EVAL} killed.ct --checkpoint state"));
+/// Enough for an evaluation to take many times as long as it takes to be seen and killed.
+const BLOCKS: u32 = 240;
+
+/// Kill an evaluation as soon as it has written a checkpoint.
+fn kill(folder: &Path) {
+    let mut evaluation = command(folder, &format!("{EVAL} killed.ct --checkpoint state --threads 1"));
     let mut evaluation = evaluation.stderr(Stdio::null()).spawn().unwrap();
     let modified = || std::fs::metadata(folder.join("state")).and_then(|m| m.modified()).ok();
-    let (mut last, mut seen) = (modified(), 0);
-    let start = Instant::now();
-    while seen < count {
-        let now = modified();
-        seen += usize::from(now != last);
-        last = now;
+    let (before, start) = (modified(), Instant::now());
+    while modified() == before {
         assert!(start.elapsed() < Duration::from_secs(60) && evaluation.try_wait().unwrap().is_none(), "no checkpoint");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -74,14 +73,14 @@ fn kill_after(folder: &Path, count: usize) {
 fn a_killed_evaluation_goes_on() {
     let folder = Folder::new("checkpoint");
     let folder = &folder.0;
-    let artifact = artifact(deep(bootstrap(7, 6, 4, Order::CoeffsFirst), 120));
+    let artifact = artifact(deep(bootstrap(8, 7, 4, Order::CoeffsFirst), BLOCKS));
     let (x, _) = sample(&artifact);
     parties(folder, &artifact, &x);
     succeed(folder, &format!("{EVAL} whole.ct"));
 
-    kill_after(folder, 2);
+    kill(folder);
     let first = std::fs::metadata(folder.join("state")).unwrap().modified().unwrap();
-    kill_after(folder, 2);
+    kill(folder);
     assert!(std::fs::metadata(folder.join("state")).unwrap().modified().unwrap() > first);
     // What a process leaves that is killed while it writes.
     std::fs::write(folder.join("state.partial"), "half").unwrap();
@@ -89,13 +88,16 @@ fn a_killed_evaluation_goes_on() {
     let (_, resumed) = text.split_once("resumed after ").unwrap();
     let done: usize = resumed.split(' ').next().unwrap().parse().unwrap();
     assert!(0 < done && done < artifact.program().instructions.len(), "{text}");
-    assert!(text.contains("block0 ") && text.contains("block119 "), "the trace is of the whole: {text}");
+    assert!(
+        text.contains("block0 ") && text.contains(&format!("block{} ", BLOCKS - 1)),
+        "the trace is of the whole: {text}"
+    );
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     assert!(read("resumed.ct") == read("whole.ct"), "the response is the same to the byte");
     assert!(!folder.join("state").exists() && !folder.join("state.partial").exists(), "the checkpoint is gone");
 
     // Another response of the same model, from another request.
-    kill_after(folder, 1);
+    kill(folder);
     succeed(folder, "encrypt model.client.json --secret secret.key --input input.npz -o other.ct");
     let other = EVAL.replace("request.ct", "other.ct");
     refused(folder, &format!("{other} r.ct --checkpoint state"), "another request");
@@ -133,10 +135,10 @@ fn a_short_evaluation_leaves_nothing_and_another_model_s_is_refused() {
     assert!(!text.contains("resumed") && !folder.path("state").exists(), "{text}");
 
     let other = Folder::new("checkpoint-other");
-    let artifact = common::artifact(deep(bootstrap(7, 6, 4, Order::CoeffsFirst), 120));
+    let artifact = common::artifact(deep(bootstrap(8, 7, 4, Order::CoeffsFirst), BLOCKS));
     let (x, _) = sample(&artifact);
     parties(&other.0, &artifact, &x);
-    kill_after(&other.0, 1);
+    kill(&other.0);
     std::fs::copy(other.path("state"), folder.path("state")).unwrap();
     refused(&folder.0, &format!("{EVAL} r.ct --checkpoint state"), "other parameters");
 }
