@@ -20,6 +20,7 @@ mod prepare;
 mod progress;
 mod server;
 mod session;
+mod text;
 mod trace;
 
 pub use client::{Client, Decryption};
@@ -31,4 +32,5 @@ pub use prepare::Prepared;
 pub use progress::Progress;
 pub use server::{Evaluated, Server};
 pub use session::{Inference, Session};
+pub use text::{TextInput, Tokenized};
 pub use trace::{LayerTime, Step, Trace};
