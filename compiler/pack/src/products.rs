@@ -9,8 +9,8 @@
 //!
 //! Repeating joins the map that makes an operand ([`Route::Direct`]), so that a product of two projections takes two
 //! levels. Which slots a token must come to differs between the operands, and one map may then have thousands of
-//! diagonals where two maps, one after the other, have a hundred. So there are other routes, a level longer, of which
-//! the cheapest is taken.
+//! diagonals where two maps, one after the other, have a hundred. So there are other routes, one or two levels longer, of
+//! which the cheapest is taken.
 
 use crate::skewed;
 use hec_ir::Origin;
@@ -26,6 +26,14 @@ pub(crate) enum Route {
     Staged,
     /// By the map that makes it, from a copy of its source in another layout.
     Turned,
+    /// By a map of its own, and then into another layout: where rows and columns of blocks must change places, the two
+    /// maps have as many diagonals as a block has rows, and a map that does both has the square of it.
+    StagedTurned,
+}
+
+impl Route {
+    /// All of them.
+    pub(crate) const ALL: [Route; 4] = [Route::Direct, Route::Staged, Route::Turned, Route::StagedTurned];
 }
 
 /// How the elements of a product come together.
@@ -224,6 +232,10 @@ impl Lowering {
         }
         let made = match route {
             Route::Staged => self.out.push(Op::Linear(steps), [value], origin.clone())?,
+            Route::StagedTurned => {
+                let staged = self.out.push(Op::Linear(steps), [value], origin.clone())?;
+                self.out.push(Op::Linear(Vec::new()), [staged], origin.clone())?
+            }
             Route::Direct | Route::Turned => self.through(value, steps, route, origin)?,
         };
         self.known.insert(key, made);
@@ -330,8 +342,8 @@ mod tests {
             let tensor = |dims: [usize; 3]| Tensor { shape: Shape::new(dims), data: numbers(dims.iter().product()) };
             let inputs = [tensor([batch, m, k]), tensor([batch, k, n])];
             let expected = graph.run(&inputs).unwrap();
-            let routes = [Route::Direct, Route::Staged, Route::Turned];
-            for (kernel, route) in [Kernel::Repeated, Kernel::Skewed].into_iter().flat_map(|k| routes.map(|r| (k, r))) {
+            let kernels = [Kernel::Repeated, Kernel::Skewed].into_iter();
+            for (kernel, route) in kernels.flat_map(|k| Route::ALL.map(|r| (k, r))) {
                 let lowered = lower(&graph, &[Method { kernel, routes: [route; 2] }], 16).unwrap();
                 lowered.graph.verify().unwrap();
                 let found = lowered.graph.run(&inputs).unwrap();

@@ -21,11 +21,7 @@ pub(crate) struct Routed {
 /// The cheapest methods that are found, and the matrices of all maps.
 pub(crate) fn cheapest(graph: &Graph, options: &PackOptions) -> Result<(Routed, Known), PackError> {
     let first = |product: &Node| Method {
-        kernel: if products::rounds(graph, product, options.slots.0) <= FEW_ROUNDS {
-            Kernel::Repeated
-        } else {
-            Kernel::Skewed
-        },
+        kernel: Kernel::all(graph, product, options.slots.0)[0],
         // The rows of the right operand are spread along those of the left one, so that its tokens must turn.
         routes: [Route::Direct, Route::Turned],
     };
@@ -36,7 +32,7 @@ pub(crate) fn cheapest(graph: &Graph, options: &PackOptions) -> Result<(Routed, 
         return best.map(|(_, routed)| (routed, known));
     }
     for (index, product) in products::products(graph).enumerate() {
-        for change in Change::all(graph, product) {
+        for change in Change::all(graph, product, options.slots.0) {
             let mut changed = methods.clone();
             changed[index] = change.of(methods[index]);
             if changed == methods {
@@ -61,10 +57,10 @@ enum Change {
 
 impl Change {
     /// All that make a difference for a product.
-    fn all(graph: &Graph, product: &Node) -> Vec<Change> {
-        let mut all = vec![Change::Kernel(Kernel::Repeated), Change::Kernel(Kernel::Skewed)];
+    fn all(graph: &Graph, product: &Node, slots: usize) -> Vec<Change> {
+        let mut all: Vec<Change> = Kernel::all(graph, product, slots).iter().copied().map(Change::Kernel).collect();
         for operand in (0..2).filter(|&operand| products::has_routes(graph, product, operand)) {
-            all.extend([Route::Direct, Route::Staged, Route::Turned].map(|route| Change::Route(operand, route)));
+            all.extend(Route::ALL.map(|route| Change::Route(operand, route)));
         }
         all
     }
@@ -79,7 +75,19 @@ impl Change {
     }
 }
 
-/// Sums of products above which operands are skewed at first.
+impl Kernel {
+    /// Those worth considering for a product, the likely one first. Each round repeats both operands by maps as large as
+    /// the layers before them, so that with many rounds it is not even known how large they are before memory is full.
+    fn all(graph: &Graph, product: &Node, slots: usize) -> &'static [Kernel] {
+        if products::rounds(graph, product, slots) <= FEW_ROUNDS {
+            &[Kernel::Repeated, Kernel::Skewed]
+        } else {
+            &[Kernel::Skewed]
+        }
+    }
+}
+
+/// Sums of products above which operands are skewed.
 const FEW_ROUNDS: usize = 8;
 
 /// Products above which the first methods are taken.

@@ -22,6 +22,7 @@ mod prepare;
 mod progress;
 mod server;
 mod session;
+mod text;
 mod trace;
 
 pub use checkpoint::Checkpoint;
@@ -34,4 +35,5 @@ pub use prepare::Prepared;
 pub use progress::Progress;
 pub use server::{Evaluated, Server};
 pub use session::{Inference, Session};
+pub use text::{TextInput, Tokenized};
 pub use trace::{LayerTime, Step, Trace};

@@ -1,15 +1,15 @@
 //! All parties in one process: classes, errors, times, sizes.
 
-use super::Infer;
 use super::bar::Bar;
 use super::bootstraps::Bootstraps;
 use super::measure::json;
 use super::output::{classes, is_secure, security_line, warn_insecure, write_outputs};
+use super::{Infer, sample};
 use hec_ckks::PrecisionStats;
 use hec_ir::array::ArrayError;
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::tensor::{Shape, Tensor};
-use hec_run::{Inference, RunError, Samples, Session, bytes, peak_memory, read_array};
+use hec_run::{Inference, RunError, Session, bytes, peak_memory, read_array};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -95,7 +95,7 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     let how = args.how.decryption()?;
     let artifact = Artifact::read(&args.model)?;
     let client = ClientFile::beside(&args.model, &artifact)?;
-    let samples = Samples::read(&client.wanted(), &args.input)?;
+    let samples = args.source.samples(&client.wanted(), &args.model)?;
     let indices = indices(args, samples.len())?;
     let read = |path: &Option<_>| path.as_deref().map(read_array).transpose();
     let truth = Truth { labels: read(&args.labels)?, expected: read(&args.against)? };
@@ -107,12 +107,12 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     let mut all = Vec::with_capacity(indices.len());
     for (done, &index) in indices.iter().enumerate() {
         let bar = Bar::with_lines(&format!("sample {index} ({} of {})", done + 1, indices.len()), args.progress);
-        all.push((index, session.infer(&samples.get(index)?, &how, &bar)?));
+        all.push((index, session.infer(sample(&samples, index)?, &how, &bar)?));
     }
     if let Some(path) = &args.output {
         write_stacked(path, &all)?;
     }
-    let request_bytes = session.request_bytes(&samples.get(indices.first().copied().unwrap_or(0))?)?;
+    let request_bytes = session.request_bytes(sample(&samples, indices.first().copied().unwrap_or(0))?)?;
     let report = Report { noise, ..report(&session, &all, &truth, request_bytes)? };
     if args.json {
         return json(&report);

@@ -9,9 +9,11 @@ mod output;
 mod party;
 
 use clap::{Args, Parser, Subcommand};
-use hec_run::{InputFile, RunError, parse_size};
+use hec_ir::samples::{SamplesError, Wanted};
+use hec_ir::tensor::Tensor;
+use hec_run::{InputFile, RunError, Samples, TextInput, Tokenized, parse_size};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run compiled networks on encrypted data.
 #[derive(Parser, Debug)]
@@ -63,9 +65,8 @@ struct Encrypt {
     /// The secret key
     #[arg(long)]
     secret: PathBuf,
-    /// An input, .npy, .npz or .pb; for several inputs NAME=FILE for each
-    #[arg(long, required = true)]
-    input: Vec<InputFile>,
+    #[command(flatten)]
+    source: Source,
     /// Which sample, where the input holds several
     #[arg(long)]
     index: Option<usize>,
@@ -135,6 +136,30 @@ struct Decrypt {
     how: How,
 }
 
+/// What is encrypted: numbers, or sentences.
+#[derive(Args, Debug)]
+struct Source {
+    #[command(flatten)]
+    given: Given,
+    /// The model's tokenizer for sentences [default: tokenizer.json beside the model]
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    tokenizer: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct Given {
+    /// An input, .npy, .npz or .pb, of one or several samples; for several inputs NAME=FILE for each
+    #[arg(long)]
+    input: Vec<InputFile>,
+    /// A sentence, for models that take token ids; several for several samples
+    #[arg(long, value_name = "SENTENCE")]
+    text: Vec<String>,
+    /// A file with a sentence on each line
+    #[arg(long, value_name = "FILE")]
+    text_file: Option<PathBuf>,
+}
+
 /// How results are decrypted.
 #[derive(Args, Debug)]
 struct How {
@@ -150,9 +175,8 @@ struct How {
 struct Infer {
     /// The compiled model (model.hec)
     model: PathBuf,
-    /// An input, .npy, .npz or .pb, of one or several samples; for several inputs NAME=FILE for each
-    #[arg(long, required = true)]
-    input: Vec<InputFile>,
+    #[command(flatten)]
+    source: Source,
     /// Only this sample
     #[arg(long, conflicts_with = "count")]
     index: Option<usize>,
@@ -239,6 +263,38 @@ impl How {
             flood_bits => Ok(hec_run::Decryption { raw: self.raw, flood_bits }),
         }
     }
+}
+
+impl Source {
+    /// The samples for a model whose file is `beside` its tokenizer.
+    fn samples(&self, wanted: &Wanted, beside: &Path) -> Result<Vec<Vec<Tensor>>, RunError> {
+        let sentences = match &self.given.text_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(RunError::io(path))?;
+                text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+            }
+            None => self.given.text.clone(),
+        };
+        if sentences.is_empty() && self.given.text_file.is_none() {
+            return Ok(Samples::read(wanted, &self.given.input)?.all(usize::MAX));
+        }
+        let tokenizer = self.tokenizer.clone().unwrap_or_else(|| beside.with_file_name("tokenizer.json"));
+        if self.tokenizer.is_none() && !tokenizer.exists() {
+            return Err(RunError::Usage(format!(
+                "sentences need the model's tokenizer: name its file with --tokenizer, or put it at {}",
+                tokenizer.display()
+            )));
+        }
+        let Tokenized { samples, notes } = TextInput::new(&tokenizer, wanted)?.tokenize(&sentences)?;
+        notes.iter().for_each(|note| complain(&format!("note: {note}")));
+        Ok(samples)
+    }
+}
+
+/// One of the samples.
+fn sample(samples: &[Vec<Tensor>], index: usize) -> Result<&[Tensor], RunError> {
+    let missing = SamplesError::Index { index, count: samples.len() };
+    samples.get(index).map(Vec::as_slice).ok_or(RunError::Samples(missing))
 }
 
 impl Threads {

@@ -2,9 +2,9 @@
 
 use super::bar::{Bar, spin};
 use super::output::{describe, warn_insecure, write_outputs};
-use super::{Decrypt, Encrypt, Eval, Keygen};
+use super::{Decrypt, Encrypt, Eval, Keygen, sample};
 use hec_ckks::{Ciphertext, EvaluationKeys, FileInfo, SecretKey, SeededCiphertext, Stored};
-use hec_run::{Checkpoint, Client, RunError, Samples, Server, bytes};
+use hec_run::{Checkpoint, Client, RunError, Server, bytes};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub fn keygen(args: &Keygen) -> Result<String, RunError> {
 
 pub fn encrypt(args: &Encrypt) -> Result<String, RunError> {
     let client = client(&args.client)?;
-    let samples = Samples::read(&client.file().wanted(), &args.input)?;
+    let samples = args.source.samples(&client.file().wanted(), &args.client)?;
     let index = match (args.index, samples.len()) {
         (Some(index), _) => index,
         (None, 1) => 0,
@@ -56,9 +56,9 @@ pub fn encrypt(args: &Encrypt) -> Result<String, RunError> {
             return Err(RunError::Input(format!("the input holds {count} samples; choose one with --index")));
         }
     };
-    let inputs = samples.get(index)?;
+    let inputs = sample(&samples, index)?;
     let secret: SecretKey = load(client.context(), client.program(), &args.secret)?;
-    let request = client.encrypt(&secret, &inputs)?;
+    let request = client.encrypt(&secret, inputs)?;
     let saved = save(&request, client.context(), client.program(), &args.output)?;
     Ok(format!("request: {saved}\n"))
 }
