@@ -15,11 +15,11 @@ mod execute;
 mod keys;
 mod measure;
 mod memory;
-mod periodic;
 mod prepare;
 mod progress;
 mod server;
 mod session;
+mod shared;
 mod trace;
 
 pub use client::{Client, Decryption};

@@ -11,7 +11,8 @@ use hec_ir::circuit::{Input, Output};
 use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::program::{Op, Program, Register};
 use hec_ir::tensor::{Shape, Tensor};
-use hec_ir::{BootstrapChoice, Layout, Level, Plain, Rotation};
+use hec_ir::leveled::Scheme;
+use hec_ir::{Batch, BootstrapChoice, BootstrapParameters, Layout, Level, Plain, Rotation};
 use hec_params::Order;
 use hec_run::{Client, Decryption, Progress, RunError, Server, Session};
 use std::collections::BTreeMap;
@@ -40,7 +41,13 @@ fn mix(b: &mut Builder) -> Op {
 /// x ↦ mix(x + x²/8), then mix(x − x²/8): three levels each, neither growing nor shrinking, bootstrapped when no level is
 /// left, in turn to the highest level and to the one below.
 fn deep(choice: BootstrapChoice, blocks: u32) -> Program {
-    let mut b = Builder::bootstrapping("deep", choice);
+    deep_of(Batch::ONE, choice, blocks)
+}
+
+/// The same for so many inputs at once.
+fn deep_of(batch: Batch, choice: BootstrapChoice, blocks: u32) -> Program {
+    let scheme = Scheme::from(BootstrapParameters::check(choice).unwrap()).with_batch(batch);
+    let mut b = Builder::of("deep", scheme);
     let layout = Layout::row_major(Shape::new([CIPHERTEXTS, b.slots().0]), b.slots());
     b.program.inputs.push(Input { name: "x".to_owned(), layout: layout.clone() });
     let mix = mix(&mut b);
@@ -126,8 +133,21 @@ fn fewer_slots_than_a_ciphertext_has() {
         let artifact = artifact(deep(bootstrap(log_n, 3, 4, order), 4));
         assert_eq!(bootstraps(artifact.program()), 3);
         let (x, y) = sample(&artifact);
-        assert_close(&Session::new(artifact, None, &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs, &y);
+        assert_close(&Session::new(artifact, None, &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs[0], &y);
     }
+}
+
+/// Two inputs have four slots each of a ciphertext's sixteen, twice.
+#[test]
+fn inputs_that_share_a_bootstrap() {
+    let artifact = artifact(deep_of(Batch(2), bootstrap(5, 3, 4, Order::CoeffsFirst), 4));
+    let (x, y) = sample(&artifact);
+    let other = vec![Tensor { shape: x[0].shape.clone(), data: x[0].data.iter().map(|v| -0.5 * v).collect() }];
+    let expected = simulate_clear(artifact.program(), &other).unwrap();
+    let session = Session::new(artifact, None, &()).unwrap();
+    let outputs = session.infer_batch(&[x, other], &RAW, &()).unwrap().outputs;
+    assert_close(&outputs[0], &y);
+    assert_close(&outputs[1], &expected);
 }
 
 fn expect(result: Result<impl Sized, RunError>, code: &str, reason: &str) {
@@ -228,7 +248,7 @@ fn memory_time_and_progress() {
     assert!(preparing.0.into_inner().unwrap().contains(&"bootstrap".to_owned()));
     let evaluating = Listener::default();
     let inference = session.infer(&x, &RAW, &evaluating).unwrap();
-    assert_close(&inference.outputs, &y);
+    assert_close(&inference.outputs[0], &y);
     let told = evaluating.0.into_inner().unwrap();
     let bootstraps: Vec<_> = told.iter().filter(|t| t.starts_with("block1, ")).collect();
     assert_eq!(bootstraps, ["block1, bootstrap 1 of 3", "block1, bootstrap 3 of 3"]);
@@ -247,6 +267,9 @@ fn memory_time_and_progress() {
     // Everything that must be held, diagonals in their smallest form, and the least that maps work with.
     let diagonals = BootstrapMemory::of(parameters, MemoryBudget(0)).diagonals;
     let least = plan.keys + plan.program + plan.process + diagonals + plan.registers + (32 << 20);
-    assert_close(&Session::new(artifact.clone(), Some(least), &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs, &y);
+    assert_close(
+        &Session::new(artifact.clone(), Some(least), &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs[0],
+        &y,
+    );
     expect(Session::new(artifact, Some(least - 1), &()), "HEC-R011", "at least");
 }

@@ -4,11 +4,10 @@ use super::Infer;
 use super::bar::Bar;
 use super::bootstraps::Bootstraps;
 use super::measure::json;
-use super::output::{classes, is_secure, security_line, warn_insecure, write_outputs};
+use super::output::{classes, is_secure, security_line, stacked, warn_insecure, write_outputs};
 use hec_ckks::PrecisionStats;
-use hec_ir::array::ArrayError;
 use hec_ir::artifact::{Artifact, ClientFile};
-use hec_ir::tensor::{Shape, Tensor};
+use hec_ir::tensor::Tensor;
 use hec_run::{Inference, RunError, Samples, Session, bytes, peak_memory, read_array};
 use serde::Serialize;
 use std::fmt::Write;
@@ -28,6 +27,8 @@ struct Report {
     /// Samples whose class is that of the expected output, where one is given.
     expected_agree: Option<usize>,
     error: Option<Error>,
+    /// Samples that are evaluated at once; the times below are of all of them, those of samples shares.
+    batch: usize,
     prepare_seconds: f64,
     keygen_seconds: f64,
     encrypt_seconds: f64,
@@ -81,11 +82,14 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     let session = Session::with_client(client, artifact, args.machine.max_memory, &preparing)?;
     drop(preparing);
     warn_insecure(session.client().scheme());
-    let mut all = Vec::with_capacity(indices.len());
+    let mut all = Vec::new();
     let bar = Bar::new("samples");
-    for (done, &index) in indices.iter().enumerate() {
-        hec_run::Progress::advance(&bar, done, indices.len(), &format!("sample {index}"));
-        all.push((index, session.infer(&samples.get(index)?, &how, &())?));
+    let mut done = 0;
+    for some in indices.chunks(session.client().file().batch.0) {
+        hec_run::Progress::advance(&bar, done, indices.len(), &format!("sample {}", some[0]));
+        let inputs = some.iter().map(|&index| samples.get(index)).collect::<Result<Vec<_>, _>>()?;
+        all.push(Request { indices: some.to_vec(), inference: session.infer_batch(&inputs, &how, &())? });
+        done += some.len();
     }
     drop(bar);
     if let Some(path) = &args.output {
@@ -96,8 +100,22 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     if args.json {
         return json(&report);
     }
-    let trace = all.first().filter(|_| args.trace).map_or(String::new(), |(_, first)| format!("{}\n", first.trace));
+    let trace =
+        all.first().filter(|_| args.trace).map_or(String::new(), |first| format!("{}\n", first.inference.trace));
     Ok(text(&report) + &trace)
+}
+
+/// Samples that were evaluated at once.
+struct Request {
+    indices: Vec<usize>,
+    inference: Inference,
+}
+
+impl Request {
+    /// The first output of each sample.
+    fn outputs(&self) -> impl Iterator<Item = (usize, Option<&Tensor>)> {
+        self.indices.iter().copied().zip(self.inference.outputs.iter().map(|outputs| outputs.first()))
+    }
 }
 
 fn indices(args: &Infer, held: usize) -> Result<Vec<usize>, RunError> {
@@ -136,31 +154,27 @@ impl Truth {
     }
 }
 
-fn report(
-    session: &Session,
-    all: &[(usize, Inference)],
-    truth: &Truth,
-    request_bytes: usize,
-) -> Result<Report, RunError> {
-    let mut samples = Vec::with_capacity(all.len());
+fn report(session: &Session, all: &[Request], truth: &Truth, request_bytes: usize) -> Result<Report, RunError> {
+    let mut samples = Vec::new();
     let (mut actual, mut expected) = (Vec::new(), Vec::new());
-    for (index, inference) in all {
-        let Some(output) = inference.outputs.first() else {
+    let each = |request: &Request| request.inference.eval.as_secs_f64() / request.indices.len() as f64;
+    for (seconds, (index, output)) in all.iter().flat_map(|r| r.outputs().map(move |o| (each(r), o))) {
+        let Some(output) = output else {
             return Err(RunError::Program("it has no output".to_owned()));
         };
         let class = classes(output);
-        let wanted = truth.expected(*index, output)?;
+        let wanted = truth.expected(index, output)?;
         if let Some(wanted) = &wanted {
             actual.extend_from_slice(&output.data);
             expected.extend_from_slice(&wanted.data);
         }
         samples.push(Sample {
-            index: *index,
-            label: truth.labels(*index, class.len())?,
+            index,
+            label: truth.labels(index, class.len())?,
             expected_class: wanted.as_ref().map(classes),
             class,
             output: output.data.clone(),
-            eval_seconds: inference.eval.as_secs_f64(),
+            eval_seconds: seconds,
         });
     }
     let agree = |other: fn(&Sample) -> &Option<Vec<usize>>| {
@@ -169,7 +183,8 @@ fn report(
     let labels_agree = truth.labels.as_ref().map(|_| agree(|s| &s.label));
     let expected_agree = truth.expected.as_ref().map(|_| agree(|s| &s.expected_class));
     let (file, scheme) = (session.client().file(), session.client().scheme());
-    let median = |time: fn(&Inference) -> Duration| median(all.iter().map(|(_, i)| time(i).as_secs_f64()).collect());
+    let median =
+        |time: fn(&Inference) -> Duration| median(all.iter().map(|r| time(&r.inference).as_secs_f64()).collect());
     Ok(Report {
         model: file.name.clone(),
         security: security_line(&file.parameters)?,
@@ -179,6 +194,7 @@ fn report(
         expected_agree,
         error: truth.expected.as_ref().map(|_| Error::of(&actual, &expected)),
         samples,
+        batch: file.batch.0,
         prepare_seconds: session.server().prepared().duration().as_secs_f64(),
         keygen_seconds: session.keygen().as_secs_f64(),
         encrypt_seconds: median(|i| i.encrypt),
@@ -235,12 +251,22 @@ fn text(report: &Report) -> String {
              max over the range of the expected values {log2_max_of_range:.1}"
         );
     }
+    let what = if report.batch == 1 { "sample".to_owned() } else { format!("batch of {}", report.batch) };
     let Report { prepare_seconds, keygen_seconds, encrypt_seconds, eval_seconds, decrypt_seconds, .. } = report;
     let _ = writeln!(
         text,
         "once: prepare {prepare_seconds:.3} s, keygen {keygen_seconds:.3} s; \
-         each sample (median): encrypt {encrypt_seconds:.3} s, eval {eval_seconds:.3} s, decrypt {decrypt_seconds:.3} s"
+         each {what} (median): encrypt {encrypt_seconds:.3} s, eval {eval_seconds:.3} s, decrypt {decrypt_seconds:.3} s"
     );
+    if report.batch > 1 {
+        let each = |seconds: f64| 1e3 * seconds / report.batch as f64;
+        let times = [encrypt_seconds, eval_seconds, decrypt_seconds].map(|&seconds| each(seconds));
+        let [encrypt, eval, decrypt] = times;
+        let _ = writeln!(
+            text,
+            "a sample of a full one: encrypt {encrypt:.2} ms, eval {eval:.2} ms, decrypt {decrypt:.2} ms"
+        );
+    }
     let _ = writeln!(
         text,
         "evaluation keys {} ({} in memory), request {}, constants {} in memory{}",
@@ -258,16 +284,8 @@ fn list(classes: &[usize]) -> String {
     all.join(" ")
 }
 
-/// The first output of all samples, one after the other along the first axis.
-fn write_stacked(path: &Path, all: &[(usize, Inference)]) -> Result<(), RunError> {
-    let mut outputs = all.iter().filter_map(|(_, inference)| inference.outputs.first()).peekable();
-    let mut dims = outputs.peek().map_or(Vec::new(), |first| first.shape.dims().to_vec());
-    match dims.first_mut() {
-        Some(batch) => *batch *= all.len(),
-        None => dims.push(all.len()),
-    }
-    let data: Vec<f64> = outputs.flat_map(|tensor| tensor.data.iter().copied()).collect();
-    let too_large = || RunError::Array(ArrayError::TooLarge(dims.clone()));
-    let stacked = Tensor::new(Shape::new(dims.clone()), data).ok_or_else(too_large)?;
-    write_outputs(path, [("output", &stacked)].into_iter())
+/// The first output of all samples.
+fn write_stacked(path: &Path, all: &[Request]) -> Result<(), RunError> {
+    let outputs = all.iter().flat_map(Request::outputs).filter_map(|(_, output)| output);
+    write_outputs(path, [("output", &stacked(outputs))].into_iter())
 }

@@ -7,7 +7,7 @@ use hec_ir::entity::EntityVec;
 use hec_ir::leveled::{Scheme, Type};
 use hec_ir::program::{BabyGiant, Instruction, KeySet, Op, Program, Register};
 use hec_ir::tensor::{ClientOp, Shape, Tensor};
-use hec_ir::{
+use hec_ir::{Batch, 
     BootstrapChoice, BootstrapParameters, Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain, Rotation,
     Scale, SlotMap, Slots,
 };
@@ -68,16 +68,12 @@ impl Builder {
         Self::of(name, Parameters::check(literal).unwrap().into())
     }
 
-    /// Of a program that bootstraps.
-    pub fn bootstrapping(name: &str, choice: BootstrapChoice) -> Self {
-        Self::of(name, BootstrapParameters::check(choice).unwrap().into())
-    }
-
-    fn of(name: &str, scheme: Scheme) -> Self {
+    pub fn of(name: &str, scheme: Scheme) -> Self {
         let program = Program {
             name: name.to_owned(),
             parameters: scheme.parameters().literal().clone(),
             bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
+            batch: scheme.batch(),
             inputs: Vec::new(),
             instructions: Vec::new(),
             maps: EntityVec::new(),
@@ -94,7 +90,7 @@ impl Builder {
     }
 
     pub fn slots(&self) -> Slots {
-        self.scheme.bootstrap().map_or(self.scheme.parameters().slots(), |b| b.choice().slots)
+        self.scheme.slots()
     }
 
     pub fn level(&self, register: u32) -> Level {
@@ -164,7 +160,13 @@ fn dense(slots: Slots, seed: u64) -> BTreeMap<(u32, u32, Rotation), Arc<Vec<f64>
 
 /// Two inputs (one of two ciphertexts), two outputs, every instruction.
 pub fn every_instruction(seed: u64) -> Program {
-    let mut b = Builder::new("every_instruction", parameters(10, 4, 40.0, true));
+    every_instruction_of(Batch::ONE, seed)
+}
+
+/// The same for so many inputs at once.
+pub fn every_instruction_of(batch: Batch, seed: u64) -> Program {
+    let scheme = Scheme::from(Parameters::check(parameters(10, 4, 40.0, true)).unwrap()).with_batch(batch);
+    let mut b = Builder::of("every_instruction", scheme);
     let slots = b.slots();
     let mut next = noise(seed + 100);
     let narrow = Layout::row_major(Shape::new([1, WIDTH]), slots).with_period(WIDTH as u32);
