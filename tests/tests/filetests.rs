@@ -60,8 +60,8 @@ fn run_stage(stage: &str, program: AnyLevel) -> (AnyLevel, Depth, Depth) {
             (AnyLevel::Circuit(circuit), before, after)
         }
         ("batch", AnyLevel::Tensor(graph)) => {
-            let options = PackOptions { costs: COSTS, ..PackOptions::new(SLOTS.shared_by(BATCH)) };
-            let circuit = hec_pack::pack(&graph, &options).expect("packs").with_batch(BATCH);
+            let options = PackOptions { batch: BATCH, costs: COSTS, ..PackOptions::new(SLOTS.shared_by(BATCH)) };
+            let circuit = hec_pack::pack(&graph, &options).expect("packs");
             let (before, after) = (hec_optimize::depth(&graph), hec_plan::depth(&circuit));
             (AnyLevel::Circuit(circuit), before, after)
         }

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Folder, artifact, every_instruction, every_instruction_of, inputs, secure};
 use hec_ckks::PrecisionStats;
-use hec_ir::array::{self, ElementType, write_npy, write_npz};
 use hec_ir::Batch;
+use hec_ir::array::{self, ElementType, write_npy, write_npz};
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::tensor::{Shape, Tensor};

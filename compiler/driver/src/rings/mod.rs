@@ -140,8 +140,9 @@ pub fn choose(graph: &Graph, samples: &[Vec<Tensor>], options: &RingOptions) -> 
     let inputs = Inputs::new(|| input_shapes(graph), samples, run)?;
     let pack = |log_n: LogN, slots: Slots| {
         let ring = hec_pack::assumed_ring(log_n.slots());
-        let packed = hec_pack::pack(graph, &PackOptions { slots, costs: options.costs.clone(), ring })?;
-        Ok(hec_optimize::rewrite_slots(&packed)?.circuit.with_batch(options.batch))
+        let (batch, costs) = (options.batch, options.costs.clone());
+        let packed = hec_pack::pack(graph, &PackOptions { slots, batch, costs, ring })?;
+        Ok(hec_optimize::rewrite_slots(&packed)?.circuit)
     };
     let largest = graph.nodes.keys().map(|id| graph.shape(id).elements()).max().unwrap_or(1);
     let least = Slots(largest.next_power_of_two().max(LEAST_SLOTS.0));

@@ -7,9 +7,9 @@ use hec_ir::entity::EntityVec;
 use hec_ir::leveled::{Scheme, Type};
 use hec_ir::program::{BabyGiant, Instruction, KeySet, Op, Program, Register};
 use hec_ir::tensor::{ClientOp, Shape, Tensor};
-use hec_ir::{Batch, 
-    BootstrapChoice, BootstrapParameters, Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain, Rotation,
-    Scale, SlotMap, Slots,
+use hec_ir::{
+    Batch, BootstrapChoice, BootstrapParameters, Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain,
+    Rotation, Scale, SlotMap, Slots,
 };
 use hec_params::{ChainRequest, Depth, Order, Sine};
 use std::collections::BTreeMap;
