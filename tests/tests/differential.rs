@@ -107,7 +107,7 @@ fn noise_over_prediction(program: Program) -> Vec<f64> {
     let predicted = simulate_noise(&program, &inputs, None).expect("the noise model runs");
     let artifact = Artifact::new(program, serde_json::Value::Null).expect("well-formed");
     let session = Session::new(artifact, None, &()).expect("keys");
-    let decrypted = session.infer(&inputs, &Decryption::default(), &()).expect("runs").outputs;
+    let decrypted = session.infer(&inputs, &Decryption::default(), &()).expect("runs").outputs.remove(0);
     let elements = |(actual, predicted): (&Tensor, &NoisyOutput)| -> Vec<f64> {
         let expected = predicted.tensor.data.iter().zip(&predicted.std_dev.data);
         actual.data.iter().zip(expected).map(|(a, (e, std_dev))| (a - e) / std_dev).collect()

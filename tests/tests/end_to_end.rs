@@ -51,6 +51,17 @@ fn encrypted_digits_are_read_as_clear_ones() {
 }
 
 #[test]
+fn digits_that_share_ciphertexts_are_read_as_each_alone() {
+    let how = How { calibrate: vec![digits("calibration.npy")], batch: 16, ..How::default() };
+    let digits_read = Parties::compile("digits-batch", &digits("digits.onnx"), &how);
+    let images = digits_read.samples(&digits("test_images.npy"), 13);
+    let clear = digits_read.clear(&images);
+    let encrypted = Comparison::of(&digits_read.encrypted_at_once(&images), &clear);
+    assert_eq!(encrypted.same_class, Some(13));
+    assert!(encrypted.log2_max <= -10.0, "{encrypted:?}");
+}
+
+#[test]
 fn squares_in_the_place_of_relu_need_no_data_and_follow_the_float_network() {
     let mut model = ModelProto::parse_from_bytes(&fs::read(digits("digits.onnx")).unwrap()).unwrap();
     for node in model.graph.as_mut().unwrap().node.iter_mut().filter(|node| node.op_type == "Relu") {

@@ -9,7 +9,7 @@ use hec_ir::cost::CostTable;
 use hec_ir::evaluate::clear::{magnitudes, simulate_circuit, simulate_clear, simulate_leveled};
 use hec_ir::tensor::Tensor;
 use hec_ir::text::{AnyLevel, Print, parse};
-use hec_ir::{Depth, LogN, Slots, leveled};
+use hec_ir::{Batch, Depth, LogN, Slots, leveled};
 use hec_pack::PackOptions;
 use hec_plan::{BootstrapOptions, PlanOptions};
 use hec_tests::{Difference, Numbers, external_constants};
@@ -19,6 +19,8 @@ use std::path::Path;
 const ROUNDING: f64 = -36.0;
 /// Slots of the packed examples.
 const SLOTS: Slots = Slots(64);
+/// Inputs at once of those that are packed for several.
+const BATCH: Batch = Batch(4);
 
 /// Round prices, so that no example moves when the built-in table is measured anew.
 const COSTS: CostTable =
@@ -57,8 +59,14 @@ fn run_stage(stage: &str, program: AnyLevel) -> (AnyLevel, Depth, Depth) {
             let (before, after) = (hec_optimize::depth(&graph), hec_plan::depth(&circuit));
             (AnyLevel::Circuit(circuit), before, after)
         }
+        ("batch", AnyLevel::Tensor(graph)) => {
+            let options = PackOptions { batch: BATCH, costs: COSTS, ..PackOptions::new(SLOTS.shared_by(BATCH)) };
+            let circuit = hec_pack::pack(&graph, &options).expect("packs");
+            let (before, after) = (hec_optimize::depth(&graph), hec_plan::depth(&circuit));
+            (AnyLevel::Circuit(circuit), before, after)
+        }
         ("plan", AnyLevel::Circuit(circuit)) => {
-            let log_n = LogN(circuit.slots.0.ilog2() + 1);
+            let log_n = LogN(circuit.ciphertext_slots().0.ilog2() + 1);
             let options =
                 PlanOptions { log_n, scale_bits: Some(40.0), magnitude: 8.0, digit_size: 1, insecure_toy: true };
             let leveled = hec_plan::plan(&circuit, &options).expect("plans");

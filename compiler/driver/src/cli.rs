@@ -127,8 +127,9 @@ pub struct How {
     /// Most memory that the server's keys, ciphertexts and constants may take together, such as 512M or 12G
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_memory: Option<usize>,
-    /// Size of a dynamic batch axis
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Inputs that one request holds and one evaluation takes, rounded up to a power of two. They share ciphertexts, so that
+    /// each takes a smaller part of the time the more there are
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = batch)]
     pub batch: usize,
     /// log2 of the ring degree; the cheapest that fits if not given
     #[arg(long, value_name = "LOG_N", value_parser = clap::value_parser!(u32).range(4..=17))]
@@ -186,6 +187,14 @@ impl Default for How {
             costs: None,
             insecure_toy: false,
         }
+    }
+}
+
+/// Inputs of a request, as many as ciphertexts are shared by.
+fn batch(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(inputs) if (1..=1 << 16).contains(&inputs) => Ok(inputs.next_power_of_two()),
+        _ => Err("a number of inputs from 1 to 65536".to_owned()),
     }
 }
 

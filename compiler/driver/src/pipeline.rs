@@ -7,6 +7,7 @@ use crate::report::Report;
 use crate::rings::{self, RingOptions};
 use crate::{Failure, How, menus, samples};
 use hec_import::Parts;
+use hec_ir::Batch;
 use hec_ir::artifact::{Artifact, ClientFile, ClientPrograms};
 use hec_ir::cost::CostTable;
 use hec_ir::tensor::{Graph, Tensor};
@@ -90,14 +91,14 @@ pub fn compile(imported: &Graph, how: &How, progress: &mut Progress) -> Result<C
 /// # Errors
 /// When it cannot be read, with all that is known about why.
 pub fn import(model: &Path, how: &How) -> Result<Graph, Failure> {
-    let graph = read_network(model, how.batch)?;
+    let graph = read_network(model, 1)?;
     match &how.preprocess {
         Some(text) => Preprocess::parse(text)?.prepend(&graph),
         None => Ok(graph),
     }
 }
 
-/// Read a network as it stands.
+/// Read a network as it stands; a dynamic batch axis has this size.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -214,6 +215,7 @@ pub fn ring_options(how: &How) -> Result<RingOptions, Failure> {
     Ok(RingOptions {
         costs,
         ring: how.ring.map(hec_ir::LogN),
+        batch: Batch(how.batch),
         scale_bits: how.scale,
         bootstrap: how.bootstrap,
         max_error: how.max_error,

@@ -98,8 +98,8 @@ impl Builder {
         }
         let mut outputs = old.outputs;
         outputs.iter_mut().for_each(|o| o.value = values[&o.value]);
-        let (name, slots, inputs) = (old.name, old.slots, old.inputs);
-        Circuit { name, slots, inputs, nodes, maps: maps.kept, plains: plains.kept, outputs }
+        let (name, slots, batch, inputs) = (old.name, old.slots, old.batch, old.inputs);
+        Circuit { name, slots, batch, inputs, nodes, maps: maps.kept, plains: plains.kept, outputs }
     }
 }
 

@@ -153,6 +153,18 @@ pub(crate) struct How<'a> {
     pub(crate) copies: Option<Copies>,
     /// Rows that are computed, if not all.
     pub(crate) rows: Option<&'a [bool]>,
+    /// Where diagonals may have any values, so that as many as possible have the same value everywhere: products with a
+    /// number take no memory, and are the same for all inputs of a batch.
+    pub(crate) free: Option<Free>,
+}
+
+/// Slots of a diagonal that may have any value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Free {
+    /// Those that stand for no row: nothing reads them.
+    Rows,
+    /// Those that stand for no row or no column, which are zero.
+    RowsAndColumns,
 }
 
 /// The diagonals of `matrix` between two places of the same slots, both with power-of-two periods: not both turned; from
@@ -216,16 +228,54 @@ pub(crate) fn embed(matrix: &SparseMatrix, from: &Place, to: &Place, how: How, l
             }
         }
     }
-    let diagonals: BTreeMap<_, _> = filled.into_iter().map(|(key, d)| (key, Arc::new(d))).collect();
-    let map =
-        SlotMap { name: String::new(), slots: output.slots, outputs: outputs as u32, inputs: inputs as u32, diagonals };
     let sums = match copies {
         Some(copies) => copies.sums(n),
         None if from.is_turned => sums(n, p),
         None if to.is_turned => Vec::new(),
         None => sums(p, f),
     };
+    if let Some(free) = how.free.filter(|_| sums.is_empty() && !from.is_turned && !to.is_turned) {
+        let bound = Bound { rows: occupied(output, &rows), columns: occupied(input, &columns), free };
+        for ((o, i, r), diagonal) in &mut filled {
+            bound.level([*o as usize, *i as usize], r.0 as usize, diagonal);
+        }
+    }
+    let diagonals: BTreeMap<_, _> = filled.into_iter().map(|(key, d)| (key, Arc::new(d))).collect();
+    let map =
+        SlotMap { name: String::new(), slots: output.slots, outputs: outputs as u32, inputs: inputs as u32, diagonals };
     Some(Embedding { map, sums })
+}
+
+/// For each ciphertext the slots that hold elements, in all copies.
+fn occupied(layout: &Layout, elements: &[SlotIndex]) -> Vec<Vec<bool>> {
+    let n = layout.slots.0;
+    let mut slots = vec![vec![false; n]; layout.ciphertexts()];
+    for at in elements {
+        slots[at.ciphertext as usize].iter_mut().skip(at.slot as usize).step_by(period(layout)).for_each(|s| *s = true);
+    }
+    slots
+}
+
+/// Where the values of diagonals matter.
+struct Bound {
+    /// Slots that stand for rows and for columns, by ciphertext.
+    rows: Vec<Vec<bool>>,
+    columns: Vec<Vec<bool>>,
+    free: Free,
+}
+
+impl Bound {
+    /// Give a diagonal one value everywhere, if it has one where it matters.
+    fn level(&self, [output, input]: [usize; 2], rotation: usize, diagonal: &mut [f64]) {
+        let (rows, columns, n) = (&self.rows[output], &self.columns[input], diagonal.len());
+        let matters = |s: &usize| rows[*s] && (self.free == Free::Rows || columns[(s + rotation) & (n - 1)]);
+        let mut values = (0..n).filter(matters).map(|s| diagonal[s]);
+        if let Some(value) = values.next()
+            && values.all(|other| other == value)
+        {
+            diagonal.fill(value);
+        }
+    }
 }
 
 /// The rotation that brings the column at position `t` from one of the turned copies to row `q`, and the slot where it

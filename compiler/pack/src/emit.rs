@@ -3,7 +3,7 @@
 use crate::builder::{Builder, uniform};
 use crate::choose::Choice;
 use crate::costs::{Known, Way};
-use crate::diagonals::{Embedding, How, Place, embed};
+use crate::diagonals::{Embedding, Free, How, Place, embed};
 use crate::network::{Link, Network};
 use crate::polynomial::{self, Planned};
 use crate::{PackError, PackOptions, spread};
@@ -26,8 +26,8 @@ pub(crate) fn circuit(
     options: &PackOptions,
 ) -> Result<Circuit, PackError> {
     let places = &choice.places;
-    let mut embeddings = embeddings(graph, network, known, choice)?;
-    let circuit = Circuit::new(graph.name.clone(), options.slots);
+    let mut embeddings = embeddings(graph, network, known, choice, options)?;
+    let circuit = Circuit::new(graph.name.clone(), options.slots).with_batch(options.batch);
     let mut emitter = Emitter { graph, builder: Builder::new(circuit), values: BTreeMap::new() };
     for (&value, &class) in &network.class_of {
         let place = &places[class];
@@ -65,12 +65,14 @@ fn embeddings(
     network: &Network,
     known: &Known,
     choice: &Choice,
+    options: &PackOptions,
 ) -> Result<BTreeMap<ValueId, Emitted>, PackError> {
     let embedding = |(&value, link): (&ValueId, &Link)| {
         let [input, output] = [link.source, value].map(|v| &choice.places[network.class_of[&v]]);
         let pattern = known.pattern(graph, link);
         let way = choice.ways.get(&value);
         let (mut how, mut spread) = (How::default(), Vec::new());
+        let class = network.class_of[&value];
         let firsts;
         match way {
             Some(Way::Copies(copies)) => how.copies = Some(*copies),
@@ -79,18 +81,40 @@ fn embeddings(
                 firsts = spread::firsts(&pattern.shape, axes);
                 how.rows = Some(&firsts);
             }
+            None if !options.batch.is_one() && tolerates_anything(graph, network, class) => {
+                let is_input = matches!(graph.nodes[link.source].op, Op::Input { .. });
+                how.free = Some(if is_input { Free::RowsAndColumns } else { Free::Rows });
+            }
             None => {}
         }
         let embedding = embed(&pattern.matrix, input, output, how, MAX_DIAGONAL_VALUES)
             .ok_or_else(|| PackError::too_large(link.origin.layer(), &pattern.shape, output.layout.slots))?;
         // A client sees all slots of its class.
-        let class = network.class_of[&value];
         let is_seen = graph.outputs.iter().any(|o| network.class_of[&o.value] == class);
         let is_plain = way.is_none() && !input.is_turned && !output.is_turned;
         let rotation = if is_plain { embedding.as_rotation(is_seen) } else { None };
         Ok((value, Emitted { rotation, embedding, spread }))
     };
     network.links.par_iter().map(embedding).collect()
+}
+
+/// The degree of an element-wise polynomial up to which slots without an element may hold anything.
+const MOST_FREE_DEGREE: u32 = 8;
+
+/// Whether slots without an element may hold what a map makes of other elements: no client sees them, and no
+/// polynomial makes much more of them.
+fn tolerates_anything(graph: &Graph, network: &Network, class: usize) -> bool {
+    let values = &network.classes[class].values;
+    let degree = |&value: &ValueId| match &graph.nodes[value].op {
+        Op::Square | Op::Mul => 2,
+        Op::Power(k) => *k,
+        Op::Polynomial { coefficients, .. } => {
+            graph.constants.tensor(*coefficients).shape.dims().last().map_or(1, |&count| count.max(2) as u32 - 1)
+        }
+        _ => 1,
+    };
+    let total = values.iter().map(degree).fold(1, u32::saturating_mul);
+    total <= MOST_FREE_DEGREE && !graph.outputs.iter().any(|o| values.contains(&o.value))
 }
 
 struct Emitter<'a> {

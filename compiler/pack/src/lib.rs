@@ -32,14 +32,16 @@ mod spread;
 use hec_ir::circuit::{Circuit, CircuitError};
 use hec_ir::cost::{CostTable, RingSize};
 use hec_ir::tensor::{Graph, LinearStep, Node, Op, Shape, ShapeError};
-use hec_ir::{Depth, Origin, Slots};
+use hec_ir::{Batch, Depth, Origin, Slots};
 pub use prices::assumed_ring;
 
 /// What packing is told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackOptions {
-    /// Slots of a ciphertext: a power of two.
+    /// Slots of a ciphertext that are one input's: a power of two.
     pub slots: Slots,
+    /// Inputs that share a ciphertext.
+    pub batch: Batch,
     /// What operations cost on the machine that will run the circuit.
     pub costs: CostTable,
     /// How a ciphertext in the middle of the program is expected to look.
@@ -49,7 +51,7 @@ pub struct PackOptions {
 impl PackOptions {
     /// The built-in costs and the ring that [`assumed_ring`] expects.
     pub fn new(slots: Slots) -> Self {
-        PackOptions { slots, costs: CostTable::default(), ring: assumed_ring(slots) }
+        PackOptions { slots, batch: Batch::ONE, costs: CostTable::default(), ring: assumed_ring(slots) }
     }
 }
 

@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::{Network, average_pool, check, counts, depth, plain_conv};
+use common::{Network, average_pool, check, check_with, counts, depth, plain_conv};
 use hec_ir::circuit::Op as SlotOp;
 use hec_ir::tensor::{ConvAttributes, Graph, LinearStep, Op, Shape};
+use hec_ir::{Batch, Slots};
+use hec_pack::PackOptions;
 use hec_poly::{Basis, EvaluationTree, Parity};
 use std::collections::BTreeSet;
 
@@ -49,6 +51,25 @@ fn lenet() -> Graph {
     let y = net.add_constant(&[1, 10], y);
     net.output(y);
     net.graph
+}
+
+/// Each of 64 inputs has few slots and many ciphertexts, whose diagonals are numbers where nothing needs zeros.
+#[test]
+fn mlp_and_lenet_for_64_inputs() {
+    let mut found = Vec::new();
+    for (graph, slots) in [(mlp(), 64), (lenet(), 256)] {
+        let ring = hec_pack::assumed_ring(Slots(64 * slots));
+        let options = PackOptions { batch: Batch(64), ring, ..PackOptions::new(Slots(slots)) };
+        let circuit = check_with(&graph, &options, 3);
+        let numbers: Vec<usize> = circuit.maps.values().map(|map| map.numbers()).collect();
+        found.push(format!("{} at {slots}: {}, numbers {numbers:?}", graph.name, counts(&circuit)));
+    }
+    let expected = [
+        "mlp at 64: diagonals 1651+32, ciphertexts 13to2 2to1, rotations 2, products 1, depth 3, numbers [2, 0]",
+        "lenet at 256: diagonals 800+4608+1024+16, ciphertexts 4to32 32to16 16to1 1to1, rotations 4, products 3, depth 7, \
+         numbers [800, 4608, 0, 0]",
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub(crate) fn assign(
             name: circuit.name.clone(),
             parameters: scheme.parameters().literal().clone(),
             bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
+            batch: circuit.batch,
             inputs: circuit.inputs.clone(),
             nodes: EntityVec::new(),
             maps: circuit.maps.clone(),

@@ -22,6 +22,7 @@ pub use error::{LayerDepth, LayerMagnitude, PlanError};
 pub use parameters::{PlanOptions, check_room};
 
 use bootstrap::Place;
+use hec_ir::leveled::Scheme;
 use hec_ir::{Level, Parameters, circuit, leveled};
 
 /// Give every value of `circuit` a level and a scale.
@@ -33,7 +34,7 @@ pub fn plan(circuit: &circuit::Circuit, options: &PlanOptions) -> Result<leveled
     let heights = height::heights(circuit);
     let depth = height::depth(circuit, &heights);
     let literal = parameters::choose(circuit, &heights, depth, options)?;
-    let scheme = Parameters::check(literal)?.into();
+    let scheme = Scheme::from(Parameters::check(literal)?).with_batch(circuit.batch);
     let at = |height: Option<u32>| height.map(|h| Place { level: Level(h), bootstrap: None });
     let places = heights.values().map(|&height| at(height)).collect();
     let leveled = assign::assign(circuit, &places, &scheme, Level(0))?;
@@ -53,7 +54,8 @@ pub fn plan_with_bootstraps(
     circuit.verify()?;
     let heights = height::heights(circuit);
     let (parameters, placement) = bootstrap::choose(circuit, &heights, options, bootstrap)?;
-    let leveled = assign::assign(circuit, &placement.places, &parameters.into(), placement.bottom)?;
+    let scheme = Scheme::from(parameters).with_batch(circuit.batch);
+    let leveled = assign::assign(circuit, &placement.places, &scheme, placement.bottom)?;
     debug_assert_eq!(leveled.verify(), Ok(()));
     Ok(leveled)
 }

@@ -35,8 +35,9 @@ pub(crate) fn choose(
     options: &PlanOptions,
 ) -> Result<ParametersLiteral, PlanError> {
     let ring = options.log_n.slots();
-    if ring != circuit.slots {
-        return Err(PlanError::Slots { circuit: circuit.slots.0, ring: ring.0, log_n: options.log_n.0 });
+    let slots = circuit.ciphertext_slots();
+    if ring != slots {
+        return Err(PlanError::Slots { circuit: slots.0, ring: ring.0, log_n: options.log_n.0 });
     }
     let Some(bits) = options.scale_bits else {
         return largest_scale(depth, options).map_err(|e| too_deep(e, circuit, heights, depth, options));

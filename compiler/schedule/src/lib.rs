@@ -107,7 +107,7 @@ fn program(
     costs: &CostTable,
     key_price: f64,
 ) -> Result<Program, ScheduleError> {
-    let of_bootstrap = scheme.bootstrap().map(memory::bootstrap_rotations).unwrap_or_default();
+    let of_bootstrap = memory::shared_rotations(scheme);
     let mut keys = Keys::new(scheme.parameters(), key_price, of_bootstrap);
     let plans = circuit
         .maps
@@ -125,6 +125,7 @@ fn program(
         name: circuit.name.clone(),
         parameters: circuit.parameters.clone(),
         bootstrap: circuit.bootstrap.clone(),
+        batch: circuit.batch,
         inputs: circuit.inputs.clone(),
         instructions,
         maps: circuit.maps.clone(),

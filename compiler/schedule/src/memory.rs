@@ -123,7 +123,8 @@ pub(crate) fn keys_in_a_file(program: &Program, scheme: &Scheme) -> usize {
 /// The size of all evaluation keys. What the program and its bootstrap both rotate by has one key, and a bootstrap
 /// relinearizes further up than the program.
 fn keys(program: &Program, scheme: &Scheme, size: impl Fn(Level) -> usize) -> usize {
-    let (mut rotations, mut others) = (program.keys.rotations.clone(), 0);
+    let own = program.keys.rotations.iter().map(|(&rotation, &level)| (program.batch.rotation(rotation), level));
+    let (mut rotations, mut others): (BTreeMap<_, _>, _) = (own.collect(), 0);
     match scheme.bootstrap() {
         None => others += program.keys.relinearize.map_or(0, &size),
         Some(bootstrap) => {
@@ -145,7 +146,7 @@ fn decomposition_bytes(parameters: &Parameters, level: Level) -> usize {
 }
 
 /// The rotations of the transforms of a bootstrap: one for each baby step, and one for all giant steps.
-pub(crate) fn bootstrap_rotations(bootstrap: &BootstrapParameters) -> BTreeMap<Rotation, Level> {
+fn bootstrap_rotations(bootstrap: &BootstrapParameters) -> BTreeMap<Rotation, Level> {
     let mut rotations = BTreeMap::new();
     for factor in transforms(bootstrap) {
         for step in 1..=factor.shape.babies as i64 + 1 {
@@ -155,6 +156,13 @@ pub(crate) fn bootstrap_rotations(bootstrap: &BootstrapParameters) -> BTreeMap<R
         }
     }
     rotations
+}
+
+/// The rotations of a bootstrap that a program's slots may need too.
+pub(crate) fn shared_rotations(scheme: &Scheme) -> BTreeMap<Rotation, Level> {
+    let batch = scheme.batch().0 as u32;
+    let all = scheme.bootstrap().map(bootstrap_rotations).unwrap_or_default().into_iter();
+    all.filter(|(r, _)| r.0 % batch == 0).map(|(r, level)| (Rotation(r.0 / batch), level)).collect()
 }
 
 /// The other keys of a bootstrap: two turns; the trace; conjugation and relinearization; back from the sparse secret.

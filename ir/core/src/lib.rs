@@ -41,8 +41,8 @@ pub mod cost;
 pub mod text;
 
 pub use hec_params::{
-    BootstrapChoice, BootstrapParameters, Depth, Level, LogN, Parameters, ParametersError, ParametersLiteral, Rotation,
-    Scale, Slots,
+    Batch, BootstrapChoice, BootstrapParameters, Depth, Level, LogN, Parameters, ParametersError, ParametersLiteral,
+    Rotation, Scale, Slots,
 };
 pub use layout::{Digit, Layout, LayoutError, SlotIndex};
 pub use origin::Origin;

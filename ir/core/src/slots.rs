@@ -29,6 +29,11 @@ impl SlotMap {
         all
     }
 
+    /// How many diagonals have the same value in every slot.
+    pub fn numbers(&self) -> usize {
+        self.diagonals.values().filter(|diagonal| is_number(diagonal)).count()
+    }
+
     /// Apply to clear slot vectors: the definition.
     pub fn apply(&self, input: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let n = self.slots.0;
@@ -46,6 +51,11 @@ impl SlotMap {
         }
         out
     }
+}
+
+/// Whether slots are all the same.
+fn is_number(slots: &[f64]) -> bool {
+    slots.split_first().is_some_and(|(first, rest)| rest.iter().all(|value| value == first))
 }
 
 /// A plaintext operand of a bundle.

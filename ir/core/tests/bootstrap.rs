@@ -12,7 +12,7 @@ use hec_ir::leveled::{Circuit, LeveledError, Node, Op, Scheme, Type, ValueId};
 use hec_ir::tensor::{Shape, Tensor};
 use hec_ir::text::{AnyLevel, ExternalConstants, Print, parse};
 use hec_ir::{
-    BootstrapChoice, BootstrapParameters, Depth, Layout, Level, LogN, Origin, Parameters, ParametersError, Slots,
+    Batch, BootstrapChoice, BootstrapParameters, Depth, Layout, Level, LogN, Origin, Parameters, ParametersError, Slots,
 };
 use hec_params::{Order, Sine};
 use std::sync::Arc;
@@ -45,6 +45,7 @@ fn circuit() -> Circuit {
         name: "net".into(),
         parameters: bootstrap.parameters().literal().clone(),
         bootstrap: Some(bootstrap.choice().clone()),
+        batch: Batch::ONE,
         inputs: vec![Input { name: "x".into(), layout: layout.clone() }],
         nodes: EntityVec::new(),
         maps: EntityVec::new(),

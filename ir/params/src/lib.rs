@@ -23,5 +23,5 @@ pub use bootstrap::{
 pub use chain::ChainRequest;
 pub use parameters::{Parameters, ParametersError, ParametersLiteral};
 pub use prime::{PRIME_LIMIT_BITS, is_prime, nearest_ntt_prime};
-pub use quantity::{Depth, Level, LogN, Rotation, Scale, Slots};
+pub use quantity::{Batch, Depth, Level, LogN, Rotation, Scale, Slots};
 pub use security::{ERROR_STD_DEV, MAX_LOG_N, MIN_LOG_N, SecurityReport, max_log_qp};

@@ -57,6 +57,8 @@ pub enum ParametersError {
     InsecureEncapsulation { bits: f64, log_modulus: f64 },
     #[error("no bootstrap fits: ask for less precision or fewer levels, or use a larger ring")]
     NoBootstrap,
+    #[error("a batch of {batch}: it must be a power of two, and at most the {slots} slots")]
+    Batch { batch: usize, slots: usize },
     #[error("bootstrapping: {0}")]
     Bootstrap(&'static str),
 }

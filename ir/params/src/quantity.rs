@@ -23,6 +23,39 @@ impl LogN {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Slots(pub usize);
 
+impl Slots {
+    /// The slots of each of so many inputs that share a ciphertext.
+    pub fn shared_by(self, batch: Batch) -> Slots {
+        Slots(self.0 / batch.0.max(1))
+    }
+}
+
+/// How many inputs a program evaluates at once: a power of two. Slot s of the program is slots s·batch..(s+1)·batch of a
+/// ciphertext, one for each input, so that the program itself is that of one input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Batch(pub usize);
+
+impl Batch {
+    /// One input at a time.
+    pub const ONE: Batch = Batch(1);
+
+    /// Whether a ciphertext holds one input.
+    pub fn is_one(&self) -> bool {
+        *self == Batch::ONE
+    }
+
+    /// A rotation of the program's slots as one of the ciphertext's.
+    pub fn rotation(self, rotation: Rotation) -> Rotation {
+        Rotation(rotation.0.saturating_mul(self.0 as u32))
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch::ONE
+    }
+}
+
 /// A ciphertext's level: how many rescales it can still take. At level ℓ it holds the primes of levels 0..=ℓ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Level(pub u32);

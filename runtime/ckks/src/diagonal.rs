@@ -1,12 +1,14 @@
 //! Diagonals of a linear transform: encoded ahead or when they are needed.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
-use hec_params::Level;
+use hec_params::{Level, Slots};
 use rayon::prelude::*;
 
-use crate::{CkksError, Encoder, ExtendedPlaintext, Integers};
+use crate::periodic::PeriodicEncoder;
+use crate::{CkksError, Complex, Encoder, ExtendedPlaintext, Integers};
 
 /// One diagonal, in the form in which its source holds it.
 #[derive(Clone, Debug)]
@@ -80,7 +82,7 @@ impl EncodedDiagonals {
         Ok(EncodedDiagonals { level, form: Form::Integers(all) })
     }
 
-    /// Keep all residues in QP: 8 N bytes a prime and diagonal.
+    /// Keep all residues in QP: 8 N bytes a prime and diagonal; what repeats is kept once.
     ///
     /// # Errors
     /// As [`Encoder::encode`].
@@ -90,7 +92,20 @@ impl EncodedDiagonals {
         count: usize,
         values: impl Fn(usize) -> Cow<'a, [f64]> + Sync,
     ) -> Result<Self, CkksError> {
-        let encode = |i| encoder.encode_extended(&values(i), level);
+        let periods: BTreeSet<usize> = (0..count).into_par_iter().map(|i| period(&values(i))).collect();
+        let mut short = BTreeMap::new();
+        for period in periods {
+            if let Some(periodic) = PeriodicEncoder::new(encoder.context(), level, Slots(period))? {
+                short.insert(period, periodic);
+            }
+        }
+        let encode = |i| {
+            let values = values(i);
+            match short.get(&period(&values)) {
+                Some(periodic) => periodic.encode(|slot| Complex { re: values[slot % values.len()], im: 0.0 }),
+                None => encoder.encode_extended(&values, level),
+            }
+        };
         let all = (0..count).into_par_iter().map(encode).collect::<Result<_, _>>()?;
         Ok(EncodedDiagonals { level, form: Form::Residues(all) })
     }
@@ -132,6 +147,15 @@ impl Diagonals for EncodedDiagonals {
             }
         }
     }
+}
+
+/// The least power of two after which slots repeat.
+fn period(values: &[f64]) -> usize {
+    let mut period = values.len();
+    while period > 1 && values[..period / 2] == values[period / 2..period] {
+        period /= 2;
+    }
+    period
 }
 
 fn check_index(index: usize, count: usize) -> Result<(), CkksError> {

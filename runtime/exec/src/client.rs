@@ -2,15 +2,15 @@
 
 use crate::RunError;
 use crate::keys::key_request;
-use crate::periodic::repeated;
+use crate::shared::{interleaved, of_input, repeated};
 use hec_ckks::{
     Ciphertext, CkksError, Context, Encoder, EvaluationKeys, KeyRequest, ProgramId, SecretKey, SeededCiphertext, os_rng,
 };
-use hec_ir::artifact::ClientFile;
+use hec_ir::artifact::{ClientFile, ClientOutput};
 use hec_ir::circuit::Input;
 use hec_ir::leveled::Scheme;
 use hec_ir::tensor::Tensor;
-use hec_ir::{Parameters, ParametersLiteral};
+use hec_ir::{Batch, Parameters, ParametersLiteral};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -108,27 +108,58 @@ impl Client {
     /// # Errors
     /// Another number of inputs, another shape, values that are not finite or too large.
     pub fn encrypt(&self, secret: &SecretKey, inputs: &[Tensor]) -> Result<Vec<SeededCiphertext>, RunError> {
+        self.encrypt_batch(secret, &[inputs])
+    }
+
+    /// The same of several samples, at most as many as the program evaluates at once; the others are filled with zeros.
+    ///
+    /// # Errors
+    /// As [`Client::encrypt`]; no sample, or too many.
+    pub fn encrypt_batch(
+        &self,
+        secret: &SecretKey,
+        samples: &[impl AsRef<[Tensor]>],
+    ) -> Result<Vec<SeededCiphertext>, RunError> {
+        self.check_count(samples.len())?;
+        let packed = samples.iter().map(|sample| self.pack(sample.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        let mut rng = os_rng()?;
+        let level = self.scheme.input_level();
+        let (scale, slots) = (self.context.scale(level)?, self.context.parameters().slots());
+        let encrypt = |ciphertext: usize| {
+            let own: Vec<_> = packed.iter().map(|vectors| vectors[ciphertext].as_slice()).collect();
+            let values = repeated(interleaved(&own, self.file.batch).into(), Batch::ONE, slots);
+            let plaintext = self.encoder.encode(&values, level, scale)?;
+            Ok(secret.encrypt(&self.context, &plaintext, &mut rng)?)
+        };
+        (0..packed.first().map_or(0, Vec::len)).map(encrypt).collect()
+    }
+
+    /// The slot vectors of a sample, those of all inputs in order.
+    fn pack(&self, inputs: &[Tensor]) -> Result<Vec<Vec<f64>>, RunError> {
         let (expected, found) = (self.file.wanted().len(), inputs.len());
         if found != expected {
             return Err(RunError::Input(format!("the model takes {expected} inputs, but {found} were given")));
         }
         let inputs = self.file.prepare(inputs).map_err(|e| RunError::Input(e.to_string()))?;
-        let mut rng = os_rng()?;
-        let level = self.scheme.input_level();
-        let scale = self.context.scale(level)?;
-        let mut request = Vec::new();
+        let mut vectors = Vec::new();
         for (input, tensor) in self.file.inputs.iter().zip(&inputs) {
             check_tensor(input, tensor)?;
-            for slots in input.layout.pack(&tensor.data) {
-                let slots = repeated(slots.into(), self.context.parameters().slots());
-                let plaintext = self.encoder.encode(&slots, level, scale)?;
-                request.push(secret.encrypt(&self.context, &plaintext, &mut rng)?);
-            }
+            vectors.extend(input.layout.pack(&tensor.data));
         }
-        Ok(request)
+        Ok(vectors)
     }
 
-    /// Decrypt and unpack one tensor for each output, and compute what is left to the client.
+    /// Whether a request holds so many samples.
+    fn check_count(&self, count: usize) -> Result<(), RunError> {
+        let most = self.file.batch.0;
+        match count {
+            0 => Err(RunError::Input("a request must hold a sample".to_owned())),
+            _ if count <= most => Ok(()),
+            _ => Err(RunError::Input(format!("a request holds at most {most} samples, but {count} were given"))),
+        }
+    }
+
+    /// Decrypt and unpack one tensor for each output, and compute what is left to the client; of the first sample.
     ///
     /// # Errors
     /// Another number of ciphertexts, another key.
@@ -138,20 +169,42 @@ impl Client {
         response: &[Ciphertext],
         how: &Decryption,
     ) -> Result<Vec<Tensor>, RunError> {
+        Ok(self.decrypt_batch(secret, response, 1, how)?.swap_remove(0))
+    }
+
+    /// The same of the first `count` samples of the request.
+    ///
+    /// # Errors
+    /// As [`Client::decrypt`]; no sample, or more than a request holds.
+    pub fn decrypt_batch(
+        &self,
+        secret: &SecretKey,
+        response: &[Ciphertext],
+        count: usize,
+        how: &Decryption,
+    ) -> Result<Vec<Vec<Tensor>>, RunError> {
+        self.check_count(count)?;
         let expected = self.file.outputs.iter().map(|output| output.layout.ciphertexts()).sum();
         if response.len() != expected {
             return Err(RunError::Count { what: "the response", found: response.len(), expected });
         }
-        let mut rest = response;
-        let mut tensors = Vec::with_capacity(self.file.outputs.len());
-        for output in &self.file.outputs {
-            let (own, after) = rest.split_at(output.layout.ciphertexts());
-            rest = after;
-            let slots = own.iter().map(|c| self.decrypt_slots(secret, c, how)).collect::<Result<Vec<_>, _>>()?;
-            let tensor = Tensor { shape: output.layout.shape.clone(), data: output.layout.unpack(&slots) };
-            tensors.push(tensor);
-        }
-        if how.raw { Ok(tensors) } else { Ok(self.file.finish(tensors)?) }
+        let slots = response.iter().map(|c| self.decrypt_slots(secret, c, how)).collect::<Result<Vec<_>, _>>()?;
+        let sample = |i: usize| {
+            let own: Vec<Vec<f64>> = slots.iter().map(|all| of_input(all, i, self.file.batch)).collect();
+            let tensors = self.unpack(&own);
+            if how.raw { Ok(tensors) } else { Ok(self.file.finish(tensors)?) }
+        };
+        (0..count).map(sample).collect()
+    }
+
+    /// The outputs of one sample.
+    fn unpack(&self, mut slots: &[Vec<f64>]) -> Vec<Tensor> {
+        let output = |output: &ClientOutput| {
+            let (own, after) = slots.split_at(output.layout.ciphertexts());
+            slots = after;
+            Tensor { shape: output.layout.shape.clone(), data: output.layout.unpack(own) }
+        };
+        self.file.outputs.iter().map(output).collect()
     }
 
     fn decrypt_slots(

@@ -249,6 +249,7 @@ impl Evaluator for Execution<'_> {
     }
 
     fn rotate(&mut self, x: &Bundle, rotation: Rotation) -> Result<Bundle, CkksError> {
+        let rotation = self.prepared.scheme().batch().rotation(rotation);
         match x {
             Bundle::Plain(_) => self.each(x, |e, c| e.rotate(c, rotation)),
             Bundle::Decomposed(all) => {

@@ -17,11 +17,11 @@ mod keys;
 mod measure;
 mod memory;
 mod pace;
-mod periodic;
 mod prepare;
 mod progress;
 mod server;
 mod session;
+mod shared;
 mod text;
 mod trace;
 

@@ -205,8 +205,7 @@ pub(crate) fn diagonal_forms(
     let mut forms: BTreeMap<_, _> = uses.iter().map(|&u| (u, DiagonalForm::Values)).collect();
     let mut upgrade = |to: DiagonalForm, cost: &dyn Fn(MapId, Level) -> usize| {
         for (&(map, level), form) in &mut forms {
-            let count = program.maps[map].diagonals.len();
-            let cost = count.saturating_mul(cost(map, level));
+            let cost = cost(map, level);
             // Residues replace integers, which must be there first.
             let ready = to == DiagonalForm::Integers || *form == DiagonalForm::Integers;
             if ready && cost <= left {
@@ -215,8 +214,13 @@ pub(crate) fn diagonal_forms(
             }
         }
     };
-    upgrade(DiagonalForm::Integers, &|_, _| sizes.limb());
-    upgrade(DiagonalForm::Residues, &|_, level| sizes.extended_polynomial(level) - sizes.limb());
+    let integers = |map: MapId| program.maps[map].diagonals.len().saturating_mul(sizes.limb());
+    // The residues of a number take next to nothing.
+    let long = |map: MapId| program.maps[map].diagonals.len() - program.maps[map].numbers();
+    upgrade(DiagonalForm::Integers, &|map, _| integers(map));
+    upgrade(DiagonalForm::Residues, &|map, level| {
+        long(map).saturating_mul(sizes.extended_polynomial(level)).saturating_sub(integers(map))
+    });
     forms
 }
 

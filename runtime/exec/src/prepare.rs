@@ -2,7 +2,7 @@
 
 use crate::keys::key_request;
 use crate::memory::{DiagonalForm, Sizes, diagonal_forms};
-use crate::periodic::repeated;
+use crate::shared::repeated;
 use crate::{MemoryPlan, Progress, RunError};
 use hec_ckks::{
     Bootstrapper, CkksError, Context, DiagonalValues, Diagonals, EncodedDiagonals, Encoder, KeyRequest, LinearPlan,
@@ -11,7 +11,7 @@ use hec_ckks::{
 use hec_ir::circuit::{MapId, PlainId};
 use hec_ir::leveled::Scheme;
 use hec_ir::program::{BabyGiant, Op, Program};
-use hec_ir::{Level, Plain, Rotation, Scale, SlotMap, Slots};
+use hec_ir::{Batch, Level, Plain, Rotation, Scale, SlotMap, Slots};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +49,8 @@ struct Source {
     diagonals: Vec<(Arc<Vec<f64>>, usize)>,
     /// Of a ciphertext.
     slots: Slots,
+    /// Inputs that share them.
+    batch: Batch,
 }
 
 impl Prepared {
@@ -148,8 +150,9 @@ impl Prepared {
     }
 
     fn encode(&self, vectors: &[Arc<Vec<f64>>], level: Level, scale: Scale) -> Result<Vec<Plaintext>, CkksError> {
-        let slots = self.context.parameters().slots();
-        let encode = |v: &Arc<Vec<f64>>| self.encoder.encode(&repeated(v.as_slice().into(), slots), level, scale);
+        let (slots, batch) = (self.context.parameters().slots(), self.program.batch);
+        let encode =
+            |v: &Arc<Vec<f64>>| self.encoder.encode(&repeated(v.as_slice().into(), batch, slots), level, scale);
         vectors.par_iter().map(encode).collect()
     }
 
@@ -182,8 +185,9 @@ impl Prepared {
         for (done, (&(id, level), &form)) in forms.iter().enumerate() {
             let map = &self.program.maps[id];
             progress.advance(done, forms.len(), &map.name);
-            let prepared = PreparedMap::new(map, &self.program.plans[id], &self.encoder, level, form)
-                .map_err(|source| RunError::Constant { what: format!("linear map {}", map.name), source })?;
+            let prepared =
+                PreparedMap::new(map, &self.program.plans[id], self.program.batch, &self.encoder, level, form)
+                    .map_err(|source| RunError::Constant { what: format!("linear map {}", map.name), source })?;
             self.maps.insert((id, level), prepared);
         }
         progress.advance(forms.len(), forms.len(), "");
@@ -206,6 +210,7 @@ impl PreparedMap {
     fn new(
         map: &SlotMap,
         split: &BabyGiant,
+        batch: Batch,
         encoder: &Encoder,
         level: Level,
         form: DiagonalForm,
@@ -214,10 +219,11 @@ impl PreparedMap {
         let mut source = Vec::with_capacity(map.diagonals.len());
         for (diagonal, (&(output, input, rotation), values)) in map.diagonals.iter().enumerate() {
             let (giant, baby) = split.split[&rotation];
+            let (giant, baby) = (batch.rotation(giant), batch.rotation(baby));
             terms.push(LinearTerm { output: output as usize, input: input as usize, giant, baby, diagonal });
             source.push((Arc::clone(values), giant.0 as usize));
         }
-        let source = Source { diagonals: source, slots: encoder.context().parameters().slots() };
+        let source = Source { diagonals: source, slots: encoder.context().parameters().slots(), batch };
         let encode = |i| source.rotated(i);
         let encoded = match form {
             DiagonalForm::Values => None,
@@ -242,7 +248,7 @@ impl Source {
     /// A diagonal rotated by minus its giant step, as it is multiplied before the rotation by the giant step.
     fn rotated(&self, index: usize) -> Cow<'_, [f64]> {
         let (values, giant) = &self.diagonals[index];
-        let mut values = repeated(values.as_slice().into(), self.slots);
+        let mut values = repeated(values.as_slice().into(), self.batch, self.slots);
         if *giant > 0 {
             values.to_mut().rotate_right(*giant);
         }

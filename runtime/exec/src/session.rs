@@ -18,11 +18,11 @@ pub struct Session {
     keygen: Duration,
 }
 
-/// The result of one sample, and what it took.
+/// The results of the samples of a request, and what they took.
 #[derive(Debug)]
 pub struct Inference {
-    /// Decrypted outputs, in order.
-    pub outputs: Vec<Tensor>,
+    /// Decrypted outputs of each sample, in order.
+    pub outputs: Vec<Vec<Tensor>>,
     /// Time to pack and encrypt.
     pub encrypt: Duration,
     /// Time to evaluate.
@@ -99,12 +99,25 @@ impl Session {
     /// # Errors
     /// As [`Client::encrypt`], [`Server::eval`], [`Client::decrypt`].
     pub fn infer(&self, inputs: &[Tensor], how: &Decryption, progress: &dyn Progress) -> Result<Inference, RunError> {
+        self.infer_batch(&[inputs], how, progress)
+    }
+
+    /// The same of several samples at once, at most as many as the program evaluates at once.
+    ///
+    /// # Errors
+    /// As [`Client::encrypt_batch`], [`Server::eval`], [`Client::decrypt_batch`].
+    pub fn infer_batch(
+        &self,
+        samples: &[impl AsRef<[Tensor]>],
+        how: &Decryption,
+        progress: &dyn Progress,
+    ) -> Result<Inference, RunError> {
         let start = Instant::now();
-        let request = self.client.encrypt(&self.secret, inputs)?;
+        let request = self.client.encrypt_batch(&self.secret, samples)?;
         let encrypt = start.elapsed();
         let evaluated = self.server.eval(&self.keys, request, progress)?;
         let start = Instant::now();
-        let outputs = self.client.decrypt(&self.secret, &evaluated.response, how)?;
+        let outputs = self.client.decrypt_batch(&self.secret, &evaluated.response, samples.len(), how)?;
         Ok(Inference { outputs, encrypt, eval: evaluated.duration, decrypt: start.elapsed(), trace: evaluated.trace })
     }
 }

@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::{Folder, artifact, every_instruction, inputs, secure};
+use common::{Folder, artifact, every_instruction, every_instruction_of, inputs, secure};
 use hec_ckks::PrecisionStats;
+use hec_ir::Batch;
 use hec_ir::array::{self, ElementType, write_npy, write_npz};
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::evaluate::clear::simulate_clear;
@@ -107,6 +108,58 @@ fn three_parties() {
     }
     let names = std::fs::read_dir(client).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     assert_eq!(names.filter(|n| n.contains("partial")).count(), 0, "no temporary file is left");
+}
+
+/// Three samples in a request of up to four, by the files of the parties and in one process.
+#[test]
+fn several_samples_a_request() {
+    let folder = Folder::new("batch");
+    let client = &folder.0;
+    let artifact = artifact(every_instruction_of(Batch(4), 1));
+    artifact.write(&folder.path("model.hec")).unwrap();
+    ClientFile::of(&artifact).write(&folder.path("model.client.json")).unwrap();
+    let samples: Vec<Vec<Tensor>> = (0..6).map(|seed| inputs(&ClientFile::of(&artifact), seed)).collect();
+    let stacked = |own: &[Vec<Tensor>], i: usize| {
+        let data: Vec<f64> = own.iter().flat_map(|x| x[i].data.iter().copied()).collect();
+        Tensor { shape: Shape::new([&[own.len()], own[0][i].shape.dims()].concat()), data }
+    };
+    let write = |name: &str, own: &[Vec<Tensor>]| {
+        let tensors = [stacked(own, 0), stacked(own, 1)];
+        let arrays = ["x", "z"].into_iter().zip(&tensors).map(|(name, t)| (name, t, ElementType::F64));
+        std::fs::write(folder.path(name), write_npz(arrays.collect::<Vec<_>>().into_iter()).unwrap()).unwrap();
+    };
+    write("three.npz", &samples[..3]);
+    write("six.npz", &samples);
+    succeed(client, "keygen model.client.json --out .");
+    let encrypt = "encrypt model.client.json --secret secret.key -o request.ct --input";
+    let (out, _) = succeed(client, &format!("{encrypt} three.npz"));
+    assert!(out.contains("3 of 4 samples: decrypt with --count 3"), "{out}");
+    succeed(client, EVAL);
+    succeed(client, &format!("{DECRYPT} --raw --count 3 -o outputs.npz"));
+    let clear = |x: &Vec<Tensor>| simulate_clear(artifact.program(), x).unwrap();
+    let expected: Vec<Vec<Tensor>> = samples.iter().map(clear).collect();
+    let outputs = array::load(&folder.path("outputs.npz")).unwrap();
+    for (i, (name, actual)) in outputs.iter().enumerate() {
+        let stats = PrecisionStats::of(&actual.data, &stacked(&expected[..3], i).data);
+        assert!(stats.log2_max < -22.0, "{name}: {stats}");
+    }
+    assert_eq!(outputs[0].1.shape.dims(), [3, common::WIDTH]);
+    assert!(fail(client, &format!("{DECRYPT} --count 5"), "HEC-R004").contains("at most 4 samples, but 5"));
+    assert!(fail(client, &format!("{encrypt} six.npz"), "HEC-R004").contains("holds 6 samples, a request 4"));
+    fail(client, &format!("{encrypt} six.npz --index 4 --count 3"), "HEC-R004");
+    succeed(client, &format!("{encrypt} six.npz --index 2 --count 4"));
+
+    // A batch of four and one of two.
+    let (json, _) = succeed(client, "infer model.hec --input six.npz --raw --json");
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["batch"], report["samples"].as_array().unwrap().len()), (&4.into(), 6));
+    for (sample, expected) in report["samples"].as_array().unwrap().iter().zip(&expected) {
+        let output: Vec<f64> = sample["output"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let stats = PrecisionStats::of(&output, &expected[0].data);
+        assert!(stats.log2_max < -22.0, "{stats}");
+    }
+    let (text, _) = succeed(client, "infer model.hec --input three.npz");
+    assert!(text.contains("each batch of 4 (median)") && text.contains("a sample of a full one"), "{text}");
 }
 
 #[test]

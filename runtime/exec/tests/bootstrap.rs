@@ -3,13 +3,14 @@
 
 mod common;
 
-use common::{Folder, artifact, bootstrap, deep, sample};
+use common::{Folder, artifact, bootstrap, deep, deep_of, sample};
 use hec_ckks::{BootstrapMemory, Bootstrapper, EvaluationKeys, MemoryBudget, PrecisionStats, Stored};
-use hec_ir::Level;
 use hec_ir::array::{ElementType, write_npy};
 use hec_ir::artifact::ClientFile;
+use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::program::{Op, Program};
 use hec_ir::tensor::Tensor;
+use hec_ir::{Batch, Level};
 use hec_params::Order;
 use hec_run::{Client, Decryption, Progress, RunError, Server, Session};
 use std::process::Command;
@@ -63,8 +64,21 @@ fn fewer_slots_than_a_ciphertext_has() {
         let artifact = artifact(deep(bootstrap(log_n, 3, 4, order), 4));
         assert_eq!(bootstraps(artifact.program()), 3);
         let (x, y) = sample(&artifact);
-        assert_close(&Session::new(artifact, None, &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs, &y);
+        assert_close(&Session::new(artifact, None, &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs[0], &y);
     }
+}
+
+/// Two inputs have four slots each of a ciphertext's sixteen, twice.
+#[test]
+fn inputs_that_share_a_bootstrap() {
+    let artifact = artifact(deep_of(Batch(2), bootstrap(5, 3, 4, Order::CoeffsFirst), 4));
+    let (x, y) = sample(&artifact);
+    let other = vec![Tensor { shape: x[0].shape.clone(), data: x[0].data.iter().map(|v| -0.5 * v).collect() }];
+    let expected = simulate_clear(artifact.program(), &other).unwrap();
+    let session = Session::new(artifact, None, &()).unwrap();
+    let outputs = session.infer_batch(&[x, other], &RAW, &()).unwrap().outputs;
+    assert_close(&outputs[0], &y);
+    assert_close(&outputs[1], &expected);
 }
 
 fn expect(result: Result<impl Sized, RunError>, code: &str, reason: &str) {
@@ -165,7 +179,7 @@ fn memory_time_and_progress() {
     assert!(preparing.0.into_inner().unwrap().contains(&"bootstrap".to_owned()));
     let evaluating = Listener::default();
     let inference = session.infer(&x, &RAW, &evaluating).unwrap();
-    assert_close(&inference.outputs, &y);
+    assert_close(&inference.outputs[0], &y);
     let told = evaluating.0.into_inner().unwrap();
     let bootstraps: Vec<_> = told.iter().filter(|t| t.starts_with("block1, ")).collect();
     assert_eq!(bootstraps, ["block1, bootstrap 1 of 3", "block1, bootstrap 3 of 3"]);
@@ -184,6 +198,9 @@ fn memory_time_and_progress() {
     // Everything that must be held, diagonals in their smallest form, and the least that maps work with.
     let diagonals = BootstrapMemory::of(parameters, MemoryBudget(0)).diagonals;
     let least = plan.keys + plan.program + plan.process + diagonals + plan.registers + (32 << 20);
-    assert_close(&Session::new(artifact.clone(), Some(least), &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs, &y);
+    assert_close(
+        &Session::new(artifact.clone(), Some(least), &()).unwrap().infer(&x, &RAW, &()).unwrap().outputs[0],
+        &y,
+    );
     expect(Session::new(artifact, Some(least - 1), &()), "HEC-R011", "at least");
 }

@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::{artifact, every_instruction, inputs, secure};
+use common::{artifact, every_instruction, every_instruction_of, inputs, secure};
 use hec_ckks::{PrecisionStats, Stored};
+use hec_ir::Batch;
 use hec_ir::artifact::{Artifact, ClientFile};
 use hec_ir::evaluate::clear::simulate_clear;
 use hec_ir::tensor::Tensor;
@@ -30,15 +31,36 @@ fn every_instruction_computes_what_it_computes_in_clear() {
     let expected = simulate_clear(artifact.program(), &x).unwrap();
     let session = Session::new(artifact, None, &()).unwrap();
     let inference = session.infer(&x, &RAW, &()).unwrap();
-    assert_close(&inference.outputs, &expected, -22.0);
+    assert_close(&inference.outputs[0], &expected, -22.0);
     // The client's softmax is applied unless it is left out.
-    let finished = session.infer(&x, &Decryption::default(), &()).unwrap().outputs;
+    let finished = session.infer(&x, &Decryption::default(), &()).unwrap().outputs.remove(0);
     assert!((finished[0].data.iter().sum::<f64>() - 1.0).abs() < 1e-9);
     assert_close(&finished[1..], &expected[1..], -22.0);
     // Noise of 2^-10 a slot, and no more.
-    let flooded = session.infer(&x, &Decryption { raw: true, flood_bits: Some(10.0) }, &()).unwrap().outputs;
+    let flooded = session.infer(&x, &Decryption { raw: true, flood_bits: Some(10.0) }, &()).unwrap().outputs.remove(0);
     let stats = PrecisionStats::of(&flooded[1].data, &expected[1].data);
     assert!((stats.log2_std + 10.0).abs() < 0.5, "{stats}");
+}
+
+#[test]
+fn a_batch_computes_each_of_its_samples() {
+    let batch = Batch(4);
+    let artifact = artifact(every_instruction_of(batch, 1));
+    let client = ClientFile::of(&artifact);
+    let samples: Vec<Vec<Tensor>> = (0..4).map(|seed| inputs(&client, seed)).collect();
+    let expected: Vec<_> = samples.iter().map(|x| simulate_clear(artifact.program(), x).unwrap()).collect();
+    let session = Session::new(artifact, None, &()).unwrap();
+    // A full one, and one that is not.
+    for count in [4, 3] {
+        let outputs = session.infer_batch(&samples[..count], &RAW, &()).unwrap().outputs;
+        assert_eq!(outputs.len(), count);
+        outputs.iter().zip(&expected).for_each(|(actual, expected)| assert_close(actual, expected, -22.0));
+    }
+    let too_many = [&samples[..], &samples[..1]].concat();
+    for (wrong, reason) in [(&too_many[..], "at most 4 samples, but 5"), (&[], "must hold a sample")] {
+        let error = session.infer_batch(wrong, &RAW, &()).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }
 
 #[test]
@@ -48,7 +70,7 @@ fn a_secure_program() {
     let expected = simulate_clear(artifact.program(), &x).unwrap();
     let session = Session::new(artifact, None, &()).unwrap();
     assert!(session.client().context().parameters().security().is_secure());
-    assert_close(&session.infer(&x, &RAW, &()).unwrap().outputs, &expected, -17.0);
+    assert_close(&session.infer(&x, &RAW, &()).unwrap().outputs[0], &expected, -17.0);
     // Sizes that are told without writing a file are those of the file.
     let (_, keys) = session.client().keygen().unwrap();
     let stored = keys.to_bytes(session.client().context(), session.client().program()).unwrap().len();
@@ -69,7 +91,7 @@ fn memory_decides_how_constants_are_kept_not_the_result() {
     let working = 32 << 20;
     for extra in [working, working + (250 << 10), working + (200 << 20)] {
         let session = Session::new(artifact.clone(), Some(least + extra), &()).unwrap();
-        assert_close(&session.infer(&x, &RAW, &()).unwrap().outputs, &expected, -22.0);
+        assert_close(&session.infer(&x, &RAW, &()).unwrap().outputs[0], &expected, -22.0);
         assert!(session.server().memory().total() <= least + extra);
         kept.push(session.server().prepared().encoded_bytes());
     }

@@ -75,11 +75,20 @@ impl Parties {
     fn asked(&self, samples: &[Vec<Tensor>], how: &Decryption) -> Vec<Vec<Tensor>> {
         self.make_keys();
         let ask = |sample: &Vec<Tensor>| {
-            self.encrypt(sample);
+            self.encrypt(std::slice::from_ref(sample));
             self.evaluate();
-            self.decrypt(how)
+            self.decrypt(1, how).remove(0)
         };
         samples.iter().map(ask).collect()
+    }
+
+    /// The decrypted outputs of samples that share one request.
+    #[allow(dead_code, reason = "not every test binary has a program for several samples")]
+    pub fn encrypted_at_once(&self, samples: &[Vec<Tensor>]) -> Vec<Vec<Tensor>> {
+        self.make_keys();
+        self.encrypt(samples);
+        self.evaluate();
+        self.decrypt(samples.len(), &RAW)
     }
 
     fn client(&self) -> Client {
@@ -97,9 +106,9 @@ impl Parties {
         keys.save(client.context(), client.program(), &self.server.join("eval.keys")).unwrap();
     }
 
-    fn encrypt(&self, sample: &[Tensor]) {
+    fn encrypt(&self, samples: &[Vec<Tensor>]) {
         let client = self.client();
-        let request = client.encrypt(&self.secret(&client), sample).unwrap();
+        let request = client.encrypt_batch(&self.secret(&client), samples).unwrap();
         request.save(client.context(), client.program(), &self.server.join("request.ct")).unwrap();
     }
 
@@ -116,10 +125,10 @@ impl Parties {
         evaluated.response.save(context, program, &self.client.join("response.ct")).unwrap();
     }
 
-    fn decrypt(&self, how: &Decryption) -> Vec<Tensor> {
+    fn decrypt(&self, count: usize, how: &Decryption) -> Vec<Vec<Tensor>> {
         let client = self.client();
         let (context, program) = (client.context(), client.program());
         let response = Vec::<Ciphertext>::load(context, program, &self.client.join("response.ct")).unwrap();
-        client.decrypt(&self.secret(&client), &response, how).unwrap()
+        client.decrypt_batch(&self.secret(&client), &response, count, how).unwrap()
     }
 }

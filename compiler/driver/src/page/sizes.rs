@@ -11,6 +11,7 @@ pub(super) fn section(h: &mut Html, r: &Report) {
     super::section(h, "sizes", "Keys, memory and parameters", about, |h| {
         let (s, p) = (&r.sizes, &r.parameters);
         let digits = format!("{} special primes, digits of {} primes", p.special, p.digit_size);
+        let shared = if p.batch.is_one() { String::new() } else { format!(", which {} inputs share", p.batch.0) };
         let mut rows = vec![
             ("evaluation keys, in memory", bytes(s.keys), format!("{} keys, made once by the client", s.key_count)),
             ("request", bytes(s.request), "encrypted input, uploaded each time".to_owned()),
@@ -18,7 +19,7 @@ pub(super) fn section(h: &mut Html, r: &Report) {
             ("constants", bytes(s.constants), "weights as they are stored".to_owned()),
             ("memory", bytes(s.peak), "predicted, for all of it".to_owned()),
             ("evaluation keys, in a file", bytes(s.stored_keys), "uploaded once".to_owned()),
-            ("ring", format!("N = 2^{}", p.log_n), format!("{} slots a ciphertext", p.slots)),
+            ("ring", format!("N = 2^{}", p.log_n), format!("{} slots a ciphertext{shared}", p.slots)),
             ("levels", p.levels.to_string(), format!("scale 2^{:.1}, base 2^{:.1}", p.log2_scale, p.log2_base)),
             ("key switching", r.total.key_switches.to_string(), digits),
         ];

@@ -12,7 +12,7 @@ use hec_ir::evaluate::cost::Counts;
 use hec_ir::leveled::Scheme;
 use hec_ir::program::Program;
 use hec_ir::tensor::Graph;
-use hec_ir::{BootstrapParameters, Level, Parameters};
+use hec_ir::{Batch, BootstrapParameters, Level, Parameters};
 use hec_nonlinear::{Correction, Menu, PredictedErrors, Replaced, Replacement};
 use hec_optimize::Optimized;
 use hec_params::{EncapsulationReport, SecurityReport};
@@ -215,6 +215,9 @@ pub struct ParametersReport {
     pub log_n: u32,
     /// Slots of a ciphertext.
     pub slots: usize,
+    /// Inputs that share a ciphertext.
+    #[serde(default, skip_serializing_if = "Batch::is_one")]
+    pub batch: Batch,
     /// Levels above level 0, those of a bootstrap left out.
     pub levels: u32,
     /// log2 of the scale at the top.
@@ -402,6 +405,7 @@ impl ParametersReport {
         ParametersReport {
             log_n: p.log_n().0,
             slots: p.slots().0,
+            batch: scheme.batch(),
             levels: top.0,
             log2_scale: p.scale(top).log2(),
             log2_base: p.log_q(Level(0)),

@@ -22,8 +22,14 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
     let p = &r.parameters;
     writeln!(
         out,
-        "parameters {} slots, {} levels, scale 2^{:.1}, base 2^{:.1}, {} special primes, digits of {}",
-        p.slots, p.levels, p.log2_scale, p.log2_base, p.special, p.digit_size
+        "parameters {} slots{}, {} levels, scale 2^{:.1}, base 2^{:.1}, {} special primes, digits of {}",
+        p.slots,
+        if p.batch.is_one() { String::new() } else { format!(" for {} inputs at once", p.batch.0) },
+        p.levels,
+        p.log2_scale,
+        p.log2_base,
+        p.special,
+        p.digit_size
     )?;
     writeln!(
         out,
@@ -105,6 +111,10 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
         r.log2_noise
     )?;
     writeln!(out, "time       {:.3} s predicted on one thread, {:.3} s on all", r.seconds.0, r.seconds.1)?;
+    if !p.batch.is_one() {
+        let each = |seconds: f64| 1e3 * seconds / p.batch.0 as f64;
+        writeln!(out, "           {:.2} and {:.2} ms an input", each(r.seconds.0), each(r.seconds.1))?;
+    }
     for warning in &r.warnings {
         writeln!(out, "warning    {warning}")?;
     }

@@ -8,7 +8,7 @@ use hec_ir::evaluate::cost::{Constants, CostReport};
 use hec_ir::evaluate::noise::forecast;
 use hec_ir::program::Program;
 use hec_ir::tensor::Tensor;
-use hec_ir::{Depth, LogN, ParametersError, leveled};
+use hec_ir::{Batch, Depth, LogN, ParametersError, leveled};
 use hec_plan::{BootstrapOptions, PlanError, PlanOptions};
 use hec_schedule::ScheduleError;
 
@@ -55,6 +55,11 @@ impl<E: Into<Failure>> From<E> for Refusal {
 }
 
 impl Refusal {
+    pub fn for_batch(batch: Batch, log_n: LogN) -> Self {
+        let message = format!("N = 2^{}: {} inputs share {} slots, too few", log_n.0, batch.0, log_n.slots());
+        Refusal::for_room(Failure::new("HEC-L009", message).advise("use a smaller --batch or a larger ring"))
+    }
+
     fn for_room(failure: Failure) -> Self {
         Refusal { failure, is_for_room: true, is_for_keys: false }
     }

@@ -20,7 +20,7 @@ use hec_ir::evaluate::noise::LayerNoise;
 use hec_ir::leveled;
 use hec_ir::program::Program;
 use hec_ir::tensor::{Graph, Shape, Tensor};
-use hec_ir::{Depth, LogN, Slots};
+use hec_ir::{Batch, Depth, LogN, Slots};
 use hec_pack::PackOptions;
 use inputs::Inputs;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ pub struct RingOptions {
     pub costs: CostTable,
     /// The ring, if the user chose it.
     pub ring: Option<LogN>,
+    /// Inputs that share a ciphertext.
+    pub batch: Batch,
     /// log2 of the scale, if the user chose it.
     pub scale_bits: Option<f64>,
     /// Whether programs may bootstrap.
@@ -140,13 +142,14 @@ pub fn choose(graph: &Graph, samples: &[Vec<Tensor>], options: &RingOptions) -> 
     let inputs = Inputs::new(|| input_shapes(graph), samples, run)?;
     let pack = |log_n: LogN, slots: Slots| {
         let ring = hec_pack::assumed_ring(log_n.slots());
-        let packed = hec_pack::pack(graph, &PackOptions { slots, costs: options.costs.clone(), ring })?;
+        let (batch, costs) = (options.batch, options.costs.clone());
+        let packed = hec_pack::pack(graph, &PackOptions { slots, batch, costs, ring })?;
         Ok(hec_optimize::rewrite_slots(&packed)?.circuit)
     };
     let largest = graph.nodes.keys().map(|id| graph.shape(id).elements()).max().unwrap_or(1);
     let least = Slots(largest.next_power_of_two().max(LEAST_SLOTS.0));
     let needs = Needs { slots: least, depth: hec_pack::least_depth(graph) };
-    Choice::new(options, &inputs, &pack, needs).make(options.ring)
+    Choice::new(options, &inputs, &pack, needs, options.batch).make(options.ring)
 }
 
 /// Plan and schedule a circuit given as text, in the ring that its slots say.
@@ -156,10 +159,10 @@ pub fn choose(graph: &Graph, samples: &[Vec<Tensor>], options: &RingOptions) -> 
 pub fn from_circuit(circuit: &Circuit, samples: &[Vec<Tensor>], options: &RingOptions) -> Result<Scheduled, Failure> {
     let run = |x: &[Tensor]| simulate_circuit(circuit, x).map_err(inputs::unfit);
     let inputs = Inputs::new(|| circuit.inputs.iter().map(|i| &i.layout.shape), samples, run)?;
-    let log_n = LogN(circuit.slots.0.ilog2() + 1);
+    let log_n = LogN(circuit.ciphertext_slots().0.ilog2() + 1);
     let rewritten = hec_optimize::rewrite_slots(circuit)?.circuit;
     let needs = Needs { slots: circuit.slots, depth: Depth(0) };
-    Choice::new(options, &inputs, &|_, _| Ok(rewritten.clone()), needs).make(Some(log_n))
+    Choice::new(options, &inputs, &|_, _| Ok(rewritten.clone()), needs, circuit.batch).make(Some(log_n))
 }
 
 /// Schedule a leveled circuit given as text.
@@ -199,6 +202,8 @@ struct Choice<'a> {
     inputs: &'a Inputs,
     pack: Pack<'a>,
     needs: Needs,
+    /// Inputs that share a ciphertext.
+    batch: Batch,
     /// Circuits of all slots of a ring, which may be tried twice.
     packed: BTreeMap<LogN, Circuit>,
     alternatives: Vec<Alternative>,
@@ -208,9 +213,9 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new(options: &'a RingOptions, inputs: &'a Inputs, pack: Pack<'a>, needs: Needs) -> Self {
+    fn new(options: &'a RingOptions, inputs: &'a Inputs, pack: Pack<'a>, needs: Needs, batch: Batch) -> Self {
         let (packed, alternatives) = (BTreeMap::new(), Vec::new());
-        Choice { options, inputs, pack, needs, packed, alternatives, best: None, refused: [None, None] }
+        Choice { options, inputs, pack, needs, batch, packed, alternatives, best: None, refused: [None, None] }
     }
 
     /// The best program of one ring, or of all.
@@ -247,7 +252,7 @@ impl<'a> Choice<'a> {
             }
             // Twice the ring costs more than twice as much; one step further covers a tensor that then fits one
             // ciphertext.
-            let is_roomy = log_n >= ROOMY && self.needs.slots <= log_n.slots();
+            let is_roomy = log_n >= ROOMY && self.needs.slots <= self.slots(log_n);
             // A larger ring has larger keys.
             let has_large_keys = self.refused[0].as_ref().is_some_and(|r| r.is_for_keys);
             if has_large_keys || self.best.is_some() && (found_smaller || is_roomy) {
@@ -256,8 +261,22 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Whether a ring has room for the depth, which packing need not tell.
+    /// The slots of one input.
+    fn slots(&self, log_n: LogN) -> Slots {
+        log_n.slots().shared_by(self.batch)
+    }
+
+    /// Whether a ring has room for the batch.
+    fn check_batch(&self, log_n: LogN) -> Result<(), Refusal> {
+        match self.slots(log_n) {
+            slots if slots < LEAST_SLOTS && !self.batch.is_one() => Err(Refusal::for_batch(self.batch, log_n)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a ring has room for the batch and the depth, which packing need not tell.
     fn room(&self, log_n: LogN) -> Result<(), Refusal> {
+        self.check_batch(log_n)?;
         let circuit = &Circuit::new("", log_n.slots());
         let candidate = Candidate { circuit, log_n, inputs: self.inputs, options: self.options };
         candidate.room(self.needs.depth)
@@ -281,7 +300,8 @@ impl<'a> Choice<'a> {
     /// With all slots of the ring, or with as few as the values need: a bootstrap of fewer costs less, but packing has
     /// less room.
     fn bootstrapped(&mut self, log_n: LogN) -> Result<Scheduled, Refusal> {
-        let few = (self.needs.slots < log_n.slots()).then(|| {
+        self.check_batch(log_n)?;
+        let few = (self.needs.slots < self.slots(log_n)).then(|| {
             let circuit = (self.pack)(log_n, self.needs.slots)?;
             Candidate { circuit: &circuit, log_n, inputs: self.inputs, options: self.options }.bootstrapped()
         });
@@ -294,8 +314,9 @@ impl<'a> Choice<'a> {
 
     /// With all slots of the ring.
     fn candidate(&mut self, log_n: LogN) -> Result<Candidate<'_>, Refusal> {
+        self.check_batch(log_n)?;
         if !self.packed.contains_key(&log_n) {
-            self.packed.insert(log_n, (self.pack)(log_n, log_n.slots())?);
+            self.packed.insert(log_n, (self.pack)(log_n, self.slots(log_n))?);
         }
         Ok(Candidate { circuit: &self.packed[&log_n], log_n, inputs: self.inputs, options: self.options })
     }

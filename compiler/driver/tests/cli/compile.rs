@@ -31,6 +31,33 @@ fn the_same_network_and_options_give_the_same_bytes() {
 }
 
 #[test]
+fn a_program_for_several_inputs() {
+    let folder = Folder::with_digits("compile-batch");
+    for threads in ["1", "2"] {
+        let ran = folder.run_with(&format!("{DIGITS} --batch 13 -o by{threads}.hec"), |c| {
+            c.env("RAYON_NUM_THREADS", threads);
+        });
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(
+            ran.stdout.contains("slots for 16 inputs at once") && ran.stdout.contains("ms an input"),
+            "{}",
+            ran.stdout
+        );
+    }
+    assert!(folder.read("by1.hec") == folder.read("by2.hec"), "the programs differ");
+    assert!(folder.text("by1.client.json").contains("\"batch\": 16"));
+    // It is simulated input by input, with the answers of a program for one.
+    folder.hec(&format!("{DIGITS} -o one.hec"));
+    let simulated = |program: &str| {
+        let json = folder
+            .hec(&format!("simulate {program} --no-noise --input test_images.npy --labels test_labels.npy --json"));
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()
+    };
+    let (several, one) = (simulated("by1.hec"), simulated("one.hec"));
+    assert_eq!((&several["samples"], &several["correct"]), (&one["samples"], &one["correct"]));
+}
+
+#[test]
 fn a_hand_written_network_needs_no_calibration() {
     let folder = Folder::new("compile-text");
     folder.write("squares.hel", SQUARES);

@@ -65,7 +65,8 @@ fn options_that_cannot_be_read() {
         ("--ring", "3"),
         ("--ring", "18"),
         ("--scale", "200"),
-        ("--batch", "-1"),
+        ("--batch", "0"),
+        ("--batch", "100000"),
         ("--emit", "all"),
         ("--max-memory", "much"),
     ] {
@@ -81,6 +82,15 @@ fn a_network_too_deep_for_the_ring() {
     folder.fails_with(
         "compile digits.onnx --calibrate calibration.npy --ring 12",
         &["HEC-L001", "needs 5 levels", "N = 2^12", "room for", "conv1 1, relu1 1", "larger ring", "--activation"],
+    );
+}
+
+#[test]
+fn a_batch_that_leaves_no_slots() {
+    let folder = Folder::with_digits("large-batch");
+    folder.fails_with(
+        "compile digits.onnx --calibrate calibration.npy --ring 13 --batch 4096",
+        &["HEC-L009", "N = 2^13", "4096 inputs share 4096 slots", "smaller --batch"],
     );
 }
 

@@ -33,7 +33,7 @@ impl<'a> Pass<'a> {
         let mut users: EntityVec<ValueId, usize> = old.nodes.keys().map(|_| 0).collect();
         let used = old.nodes.values().flat_map(|n| &n.args).chain(old.outputs.iter().map(|o| &o.value));
         used.for_each(|&value| users[value] += 1);
-        let mut new = Circuit::new(old.name.clone(), old.slots);
+        let mut new = Circuit::new(old.name.clone(), old.slots).with_batch(old.batch);
         new.inputs.clone_from(&old.inputs);
         Pass { old, users, new, mapped: EntityVec::new(), known: BTreeMap::new(), fired: BTreeMap::new() }
     }

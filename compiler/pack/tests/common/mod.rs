@@ -133,9 +133,14 @@ pub fn depth(c: &Circuit) -> u32 {
 /// Pack, run on random inputs and compare with the meaning of the graph: the error must be below 2^-40 of the
 /// magnitude.
 pub fn check(graph: &Graph, slots: usize, seed: u64) -> Circuit {
-    let circuit = pack(graph, &PackOptions::new(Slots(slots))).unwrap();
+    check_with(graph, &PackOptions::new(Slots(slots)), seed)
+}
+
+/// The same by other options.
+pub fn check_with(graph: &Graph, options: &PackOptions, seed: u64) -> Circuit {
+    let (circuit, n) = (pack(graph, options).unwrap(), options.slots);
     circuit.verify().unwrap();
-    assert!(least_depth(graph).0 <= depth(&circuit), "{} at {slots} slots", graph.name);
+    assert!(least_depth(graph).0 <= depth(&circuit), "{} at {n} slots", graph.name);
     let mut random = Random(seed);
     let inputs: Vec<Tensor> = graph.inputs().map(|(v, _)| random.tensor(graph.shape(v).dims(), 1.0)).collect();
     let packed: Vec<_> = circuit.inputs.iter().zip(&inputs).map(|(i, x)| i.layout.pack(&x.data)).collect();
@@ -145,7 +150,7 @@ pub fn check(graph: &Graph, slots: usize, seed: u64) -> Circuit {
         assert_eq!(found.len(), expected.data.len());
         let magnitude = expected.data.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
         let error = found.iter().zip(&expected.data).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / magnitude;
-        assert!(error.log2() < -40.0, "{} at {slots} slots: 2^{:.1}", graph.name, error.log2(), slots = circuit.slots);
+        assert!(error.log2() < -40.0, "{} at {n} slots: 2^{:.1}", graph.name, error.log2());
     }
     circuit
 }

@@ -26,15 +26,16 @@ pub(crate) fn choose(
 ) -> Result<(BootstrapParameters, Placement), PlanError> {
     let ring = options.log_n.slots();
     // Fewer slots than the ring has repeat in a ciphertext.
-    if circuit.slots > ring {
-        return Err(PlanError::Slots { circuit: circuit.slots.0, ring: ring.0, log_n: options.log_n.0 });
+    let slots = circuit.ciphertext_slots();
+    if slots > ring {
+        return Err(PlanError::Slots { circuit: slots.0, ring: ring.0, log_n: options.log_n.0 });
     }
     let range: Vec<Depth> = bootstrap.levels.map_or(LEVELS, |d| d.0..=d.0).map(Depth).collect();
     let with_levels = |&levels: &Depth| {
         let literal = BootstrapLiteral {
             scale_bits: options.scale_bits.unwrap_or(SCALE_BITS),
             insecure_toy: options.insecure_toy,
-            ..BootstrapLiteral::new(options.log_n, circuit.slots, bootstrap.precision_bits, levels)
+            ..BootstrapLiteral::new(options.log_n, slots, bootstrap.precision_bits, levels)
         };
         let parameters = search(literal)?;
         let place = |bottom| Problem::new(circuit, heights, bootstrap, &parameters, bottom).solve();

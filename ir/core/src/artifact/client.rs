@@ -10,7 +10,7 @@ use crate::leveled::Scheme;
 use crate::program::KeySet;
 use crate::samples::Wanted;
 use crate::tensor::{ClientOp, InterpretError, Output, ShapeError, Tensor};
-use crate::{Layout, ParametersError, ParametersLiteral, Slots};
+use crate::{Batch, Layout, ParametersError, ParametersLiteral, Slots};
 use hec_params::BootstrapChoice;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,6 +30,9 @@ pub struct ClientFile {
     /// What a bootstrap chooses, if the program has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapChoice>,
+    /// How many inputs share a ciphertext.
+    #[serde(default, skip_serializing_if = "Batch::is_one")]
+    pub batch: Batch,
     /// The evaluation keys that the program needs.
     pub keys: KeySet,
     /// Inputs and how to pack them.
@@ -80,6 +83,7 @@ impl ClientFile {
             program_id: artifact.manifest().program_id.clone(),
             parameters: program.parameters.clone(),
             bootstrap: program.bootstrap.clone(),
+            batch: program.batch,
             keys: program.keys.clone(),
             inputs: program.inputs.clone(),
             outputs: program.outputs.iter().map(output).collect(),
@@ -222,7 +226,7 @@ impl ClientFile {
     /// # Errors
     /// What is wrong with them.
     pub fn scheme(&self) -> Result<Scheme, ParametersError> {
-        Scheme::check(&self.parameters, self.bootstrap.as_ref())
+        Scheme::check(&self.parameters, self.bootstrap.as_ref(), self.batch)
     }
 
     fn checksum(&self, programs: &StoredPrograms) -> Result<String, ArtifactError> {

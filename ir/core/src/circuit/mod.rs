@@ -7,7 +7,7 @@ mod verify;
 
 use crate::entity::EntityVec;
 use crate::tensor::ClientOp;
-use crate::{Layout, Origin, Plain, Rotation, SlotMap, Slots};
+use crate::{Batch, Layout, Origin, Plain, Rotation, SlotMap, Slots};
 pub use verify::CircuitError;
 pub(crate) use verify::verify_client;
 
@@ -90,8 +90,10 @@ pub struct Node {
 pub struct Circuit {
     /// Name of the network.
     pub name: String,
-    /// Slots of a ciphertext.
+    /// Slots of a ciphertext that are one input's.
     pub slots: Slots,
+    /// How many inputs share a ciphertext.
+    pub batch: Batch,
     /// Encrypted inputs.
     pub inputs: Vec<Input>,
     /// Nodes; a node's arguments precede it.
@@ -110,12 +112,23 @@ impl Circuit {
         Circuit {
             name: name.into(),
             slots,
+            batch: Batch::ONE,
             inputs: Vec::new(),
             nodes: EntityVec::new(),
             maps: EntityVec::new(),
             plains: EntityVec::new(),
             outputs: Vec::new(),
         }
+    }
+
+    /// The same for so many inputs at once: a ciphertext has as many slots for each of them as it had for one.
+    pub fn with_batch(self, batch: Batch) -> Self {
+        Circuit { batch, ..self }
+    }
+
+    /// The slots of a ciphertext, those of all inputs.
+    pub fn ciphertext_slots(&self) -> Slots {
+        Slots(self.slots.0.saturating_mul(self.batch.0))
     }
 
     /// Add an input with its layout.

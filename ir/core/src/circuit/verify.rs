@@ -16,6 +16,10 @@ const MAX_COUNT: u32 = 1 << 12;
 pub enum CircuitError {
     #[error("{op} takes {expected} arguments, not {found}")]
     Arity { op: &'static str, expected: usize, found: usize },
+    #[error(
+        "a batch of {batch} inputs of {slots} slots each: it must be a power of two that a ciphertext has room for"
+    )]
+    Batch { batch: usize, slots: usize },
     #[error("{0} slots: their number must be a power of two, at most {max}", max = MAX_LOG_N.slots())]
     Slots(usize),
     #[error("two maps have the name @{0}")]
@@ -94,6 +98,9 @@ impl Circuit {
     pub fn verify(&self) -> Result<(), CircuitError> {
         if !self.slots.0.is_power_of_two() || self.slots > MAX_LOG_N.slots() {
             return Err(CircuitError::Slots(self.slots.0));
+        }
+        if !self.batch.0.is_power_of_two() || self.ciphertext_slots() > MAX_LOG_N.slots() {
+            return Err(CircuitError::Batch { batch: self.batch.0, slots: self.slots.0 });
         }
         self.verify_constants()?;
         for input in &self.inputs {

@@ -69,6 +69,8 @@ impl RingSize {
 }
 
 const NANO: f64 = 1e-9;
+/// A product with a number in that with a diagonal, which comes from memory.
+const NUMBER: f64 = 0.4;
 
 impl CostTable {
     /// NTTs of `limbs` polynomials.
@@ -127,10 +129,16 @@ impl CostTable {
         2.0 * (self.ntt(ring, ring.primes as f64) + self.multiply_adds(ring, ring.primes as f64))
     }
 
-    /// A linear map at the level of its input, with double hoisting. Diagonals are encoded while it runs.
+    /// A linear map at the level of its input, with double hoisting. Diagonals are encoded while it runs, but for those
+    /// that are numbers.
     pub fn linear(&self, ring: &RingSize, map: &SlotMap, plan: &BabyGiant) -> f64 {
         let shape = LinearShape::of(map, plan);
-        self.linear_shape(ring, &shape) + shape.diagonals as f64 * self.encode(ring, ring.primes + ring.special)
+        let numbers = map.numbers();
+        let diagonals = shape.diagonals - numbers;
+        let of_numbers = numbers as f64 * NUMBER * self.multiply_adds(ring, 2.0 * ring.extended());
+        self.linear_shape(ring, &LinearShape { diagonals, ..shape })
+            + diagonals as f64 * self.encode(ring, ring.primes + ring.special)
+            + of_numbers
     }
 
     /// The same from counts alone, without encoding.

@@ -9,7 +9,7 @@ mod verify;
 
 use crate::circuit::{self, Input, MapId, Output, PlainId};
 use crate::entity::EntityVec;
-use crate::{Level, Origin, ParametersError, ParametersLiteral, Plain, Rotation, Scale, SlotMap};
+use crate::{Batch, Level, Origin, ParametersError, ParametersLiteral, Plain, Rotation, Scale, SlotMap};
 use hec_params::BootstrapChoice;
 pub use scheme::Scheme;
 pub use verify::LeveledError;
@@ -88,6 +88,8 @@ pub struct Circuit {
     pub parameters: ParametersLiteral,
     /// What a bootstrap chooses, if the circuit has one; the parameters are those that follow from it.
     pub bootstrap: Option<BootstrapChoice>,
+    /// How many inputs share a ciphertext.
+    pub batch: Batch,
     /// Encrypted inputs.
     pub inputs: Vec<Input>,
     /// Nodes; a node's arguments precede it.
@@ -106,7 +108,7 @@ impl Circuit {
     /// # Errors
     /// What is wrong with them.
     pub fn scheme(&self) -> Result<Scheme, ParametersError> {
-        Scheme::check(&self.parameters, self.bootstrap.as_ref())
+        Scheme::check(&self.parameters, self.bootstrap.as_ref(), self.batch)
     }
 }
 

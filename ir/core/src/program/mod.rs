@@ -9,7 +9,7 @@ mod verify;
 use crate::circuit::{Input, MapId, Output, PlainId};
 use crate::entity::EntityVec;
 use crate::leveled::{self, Scheme, Type};
-use crate::{Level, Origin, ParametersError, ParametersLiteral, Plain, Rotation, SlotMap};
+use crate::{Batch, Level, Origin, ParametersError, ParametersLiteral, Plain, Rotation, SlotMap};
 use hec_params::BootstrapChoice;
 pub use live::Held;
 use std::collections::BTreeMap;
@@ -124,6 +124,8 @@ pub struct Program {
     pub parameters: ParametersLiteral,
     /// What a bootstrap chooses, if the program has one; the parameters are those that follow from it.
     pub bootstrap: Option<BootstrapChoice>,
+    /// How many inputs share a ciphertext.
+    pub batch: Batch,
     /// Encrypted inputs.
     pub inputs: Vec<Input>,
     /// Instructions, in order.
@@ -146,7 +148,7 @@ impl Program {
     /// # Errors
     /// What is wrong with them.
     pub fn scheme(&self) -> Result<Scheme, ParametersError> {
-        Scheme::check(&self.parameters, self.bootstrap.as_ref())
+        Scheme::check(&self.parameters, self.bootstrap.as_ref(), self.batch)
     }
 }
 

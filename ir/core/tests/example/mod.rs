@@ -6,7 +6,7 @@ use hec_ir::entity::EntityVec;
 use hec_ir::leveled::{self, Type};
 use hec_ir::program::{self, BabyGiant, Instruction, KeySet, Program, Register};
 use hec_ir::tensor::{Shape, Tensor};
-use hec_ir::{Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain, Rotation, SlotMap, Slots};
+use hec_ir::{Batch, Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain, Rotation, SlotMap, Slots};
 use hec_params::{ChainRequest, Depth};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,6 +100,7 @@ pub fn leveled() -> leveled::Circuit {
         name: "example".into(),
         parameters: literal,
         bootstrap: None,
+        batch: Batch::ONE,
         inputs: circuit().inputs,
         nodes: EntityVec::new(),
         maps,
@@ -141,6 +142,7 @@ pub fn program() -> Program {
         name: c.name,
         parameters: c.parameters,
         bootstrap: c.bootstrap,
+        batch: c.batch,
         inputs: c.inputs,
         instructions: vec![],
         maps: c.maps,

@@ -5,7 +5,6 @@ use super::overflow::Overflow;
 use super::{BootstrapChoice, BootstrapParameters, Order, Sine};
 use crate::{Depth, LogN, ParametersError, Slots, max_log_qp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What is asked of a bootstrap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,11 +59,19 @@ impl BootstrapLiteral {
     pub fn search(&self) -> Result<BootstrapParameters, ParametersError> {
         let mut found: Vec<(f64, BootstrapChoice)> = Vec::new();
         let overflow = Overflow::new(WEIGHT, 2 * self.slots.0, self.log2_failure);
-        for choice in self.candidates(&overflow) {
-            let estimate = Estimate::of(&choice, self.is_real);
-            let fits = self.insecure_toy || max_log_qp(self.log_n).is_some_and(|max| estimate.log_qp <= max - 0.5);
-            if fits && estimate.key_bytes <= self.key_bytes {
-                found.push((estimate.cost, choice));
+        let most = if self.insecure_toy { Some(f64::INFINITY) } else { max_log_qp(self.log_n).map(|max| max - 0.5) };
+        for mut choice in self.candidates(&overflow) {
+            for digit_size in DIGIT_SIZES {
+                choice.digit_size = digit_size;
+                let chain = Chain::of(&choice);
+                // Most choices are refused here, before anything is priced.
+                if most.is_none_or(|most| chain.log_qp > most) {
+                    continue;
+                }
+                let estimate = Estimate::of(&choice, &chain, self.is_real);
+                if estimate.key_bytes <= self.key_bytes {
+                    found.push((estimate.cost, choice.clone()));
+                }
             }
         }
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -73,7 +80,7 @@ impl BootstrapLiteral {
         checked.ok_or(ParametersError::NoBootstrap)
     }
 
-    /// All choices that are precise enough.
+    /// All choices that are precise enough, but for the size of a digit.
     fn candidates<'a>(&'a self, overflow: &'a Overflow) -> impl Iterator<Item = BootstrapChoice> + 'a {
         let log_slots = self.slots.0.trailing_zeros();
         let orders =
@@ -103,8 +110,7 @@ impl BootstrapLiteral {
                 ..choice.clone()
             };
             // Few factors have small diagonals, which are rounded more.
-            let precise = factors.map(with_factors).filter(|choice| self.is_precise(choice, overflow));
-            precise.flat_map(|choice| (1..=20).map(move |digit_size| BootstrapChoice { digit_size, ..choice.clone() }))
+            factors.map(with_factors).filter(|choice| self.is_precise(choice, overflow))
         })
     }
 
@@ -159,14 +165,54 @@ const SINES: [Sine; 8] = {
     ]
 };
 
+/// Primes of a digit that the search tries.
+const DIGIT_SIZES: std::ops::RangeInclusive<usize> = 1..=20;
+
 /// `log` in `count` parts as equal as possible, the larger first.
 fn radices(log: u32, count: u32) -> Vec<u32> {
     (0..count).map(|i| log / count + u32::from(i < log % count)).collect()
 }
 
+/// The chain of a choice, before there are primes.
+struct Chain {
+    /// Limbs above which eval-mod begins.
+    top_of_eval: usize,
+    /// Limbs of the raised modulus.
+    q: usize,
+    special: usize,
+    digit: usize,
+    log_qp: f64,
+}
+
+impl Chain {
+    fn of(choice: &BootstrapChoice) -> Self {
+        let upper = super::chain::upper_bits(choice);
+        let limbs = |bits: &[f64]| bits.iter().map(|b| libm::ceil(b / 49.9) as usize).sum::<usize>();
+        let (program, eval) = depths(choice);
+        let top_of_eval = 1 + program + limbs(&upper[..eval]);
+        let q = 1 + program + limbs(&upper);
+        let log_q = choice.base_bits + program as f64 * choice.scale_bits + upper.iter().sum::<f64>();
+        let digit = choice.digit_size.min(q);
+        let digit_bits = choice.eval_bits.max(choice.scale_bits) * digit as f64 + super::chain::MARGIN;
+        let special = libm::ceil(digit_bits / 49.9) as usize;
+        Chain { top_of_eval, q, special, digit, log_qp: log_q + digit_bits + 0.5 }
+    }
+
+    /// A key switch of so many limbs.
+    fn switch(&self, limbs: usize) -> Switch {
+        Switch { limbs, special: self.special, digit: self.digit.min(limbs) }
+    }
+}
+
+/// Levels of the program, with slots-to-coeffs where that comes first; levels of eval-mod, with it where it comes last.
+fn depths(choice: &BootstrapChoice) -> (usize, usize) {
+    let (program, eval) = (choice.levels.0 as usize, choice.sine.depth() as usize);
+    let last = choice.slots_to_coeffs.len();
+    if choice.order == Order::CoeffsFirst { (program + last, eval) } else { (program, eval + last) }
+}
+
 /// What a choice costs, before there are primes.
 struct Estimate {
-    log_qp: f64,
     key_bytes: f64,
     /// In transforms of limbs.
     cost: f64,
@@ -190,24 +236,12 @@ const CONVERSION: f64 = 0.13;
 const PASS: f64 = 0.12;
 
 impl Estimate {
-    fn of(choice: &BootstrapChoice, is_real: bool) -> Estimate {
-        let transforms = (choice.coeffs_to_slots.len(), choice.slots_to_coeffs.len());
+    fn of(choice: &BootstrapChoice, chain: &Chain, is_real: bool) -> Estimate {
         let is_first = choice.order == Order::CoeffsFirst;
-        let program = choice.levels.0 as usize + if is_first { transforms.1 } else { 0 };
-        let eval = choice.sine.depth() as usize + if is_first { 0 } else { transforms.1 };
-        let upper = super::chain::upper_bits(choice);
-        let limbs = |bits: &[f64]| bits.iter().map(|b| libm::ceil(b / 49.9) as usize).sum::<usize>();
-        let top_of_eval = 1 + program + limbs(&upper[..eval]);
-        let q = 1 + program + limbs(&upper);
-        let log_q = choice.base_bits + program as f64 * choice.scale_bits + upper.iter().sum::<f64>();
-        let digit = choice.digit_size.min(q);
-        let digit_bits = choice.eval_bits.max(choice.scale_bits) * digit as f64 + super::chain::MARGIN;
-        let special = libm::ceil(digit_bits / 49.9) as usize;
-        let log_qp = log_q + digit_bits + 0.5;
-        let switch = |limbs: usize| Switch { limbs, special, digit: digit.min(limbs) };
+        let switch = |limbs: usize| chain.switch(limbs);
         let mut cost = 0.0;
-        // The limbs of the keys for rotations, which both transforms may share.
-        let mut rotations: BTreeMap<usize, f64> = BTreeMap::new();
+        // Rotations of both transforms, with the limbs of their keys.
+        let mut rotations: Vec<(usize, usize)> = Vec::with_capacity(128);
         let mut linear = |radices: &[u32], top: usize, is_down: bool| {
             let mut below = if is_down { choice.slots.0.trailing_zeros() } else { 0 };
             for (i, &radix) in radices.iter().enumerate() {
@@ -222,28 +256,28 @@ impl Estimate {
                 cost += switch.lift() + (babies - 1) as f64 * switch.inner() + switch.divide(2);
                 cost += (giants - 1) as f64 * (switch.lift() + switch.inner() + switch.divide(1) + switch.pass());
                 cost += diagonals as f64 * (2.0 * PRODUCT + read) * switch.extended() as f64;
-                for step in 1..=babies {
-                    let limbs = rotations.entry(step << below).or_default();
-                    *limbs = limbs.max(switch.key_limbs());
-                }
+                rotations.extend((1..=babies).map(|step| (step << below, switch.key_limbs())));
                 below = if is_down { below } else { below + radix };
             }
         };
-        linear(&choice.coeffs_to_slots, q, true);
-        let low = if is_first { 1 + transforms.1 } else { 1 + program + transforms.1 };
-        linear(&choice.slots_to_coeffs, low, false);
-        let mut keys: f64 = rotations.values().sum();
+        linear(&choice.coeffs_to_slots, chain.q, true);
+        let below = if is_first { 0 } else { choice.levels.0 as usize };
+        linear(&choice.slots_to_coeffs, 1 + below + choice.slots_to_coeffs.len(), false);
+        // What both rotate by has one key, the larger.
+        rotations.sort_unstable_by(|a, b| b.cmp(a));
+        rotations.dedup_by_key(|(rotation, _)| *rotation);
+        let mut keys: usize = rotations.iter().map(|(_, limbs)| limbs).sum();
         // Relinearizations of the cosine, which has 5 levels or 6; later levels have one, as the arcsine does.
         let of_cosine = choice.sine.depth() - choice.sine.double_angles - if choice.sine.arcsine > 1 { 2 } else { 0 };
         let repeats = if is_real && is_first { 1.0 } else { 2.0 };
         for level in 0..choice.sine.depth() {
             let each = if level < of_cosine { RELINEARIZATIONS / f64::from(of_cosine) } else { 1.0 };
-            cost += each * repeats * switch(top_of_eval - level as usize).whole();
+            cost += each * repeats * switch(chain.top_of_eval - level as usize).whole();
         }
         let trace = (choice.log_n.slots().0 / choice.slots.0).trailing_zeros();
-        cost += f64::from(trace + 2) * switch(q).whole();
-        keys += f64::from(trace + 1) * switch(q).key_limbs() + 2.0 * switch(top_of_eval).key_limbs();
-        Estimate { log_qp, key_bytes: keys * choice.log_n.degree() as f64 * 8.0, cost }
+        cost += f64::from(trace + 2) * switch(chain.q).whole();
+        keys += (trace as usize + 1) * switch(chain.q).key_limbs() + 2 * switch(chain.top_of_eval).key_limbs();
+        Estimate { key_bytes: (keys * choice.log_n.degree()) as f64 * 8.0, cost }
     }
 }
 
@@ -270,8 +304,8 @@ impl Switch {
         self.limbs.div_ceil(self.digit)
     }
 
-    fn key_limbs(&self) -> f64 {
-        (2 * self.digits() * self.extended()) as f64
+    fn key_limbs(&self) -> usize {
+        2 * self.digits() * self.extended()
     }
 
     /// All digits, modulo all primes.
@@ -282,7 +316,7 @@ impl Switch {
 
     /// The inner product, and its image.
     fn inner(&self) -> f64 {
-        self.key_limbs() * KEY_PRODUCT + self.pass()
+        self.key_limbs() as f64 * KEY_PRODUCT + self.pass()
     }
 
     /// The division of some parts by the special primes.
@@ -316,7 +350,7 @@ mod tests {
             assert_eq!(found.output_level().0 - found.input_level().0, levels);
             let other = if found.choice().order == Order::CoeffsFirst { Order::CoeffsLast } else { Order::CoeffsFirst };
             if let Ok(other) = (BootstrapLiteral { order: Some(other), ..literal.clone() }).search() {
-                let cost = |p: &BootstrapParameters| Estimate::of(p.choice(), true).cost;
+                let cost = |p: &BootstrapParameters| Estimate::of(p.choice(), &Chain::of(p.choice()), true).cost;
                 assert!(cost(&found) <= cost(&other), "the order is the cheaper one");
             }
         }

@@ -3,12 +3,11 @@
 use super::bar::Bar;
 use super::bootstraps::Bootstraps;
 use super::measure::json;
-use super::output::{classes, is_secure, security_line, warn_insecure, write_outputs};
+use super::output::{classes, is_secure, security_line, stacked, warn_insecure, write_outputs};
 use super::{Infer, sample};
 use hec_ckks::PrecisionStats;
-use hec_ir::array::ArrayError;
 use hec_ir::artifact::{Artifact, ClientFile};
-use hec_ir::tensor::{Shape, Tensor};
+use hec_ir::tensor::Tensor;
 use hec_run::{Inference, RunError, Session, bytes, peak_memory, read_array};
 use serde::Serialize;
 use std::fmt::Write;
@@ -30,6 +29,8 @@ struct Report {
     error: Option<Error>,
     /// What the compiler predicts of the scheme's noise.
     noise: Option<Noise>,
+    /// Samples that are evaluated at once; the times below are of all of them, those of samples shares.
+    batch: usize,
     prepare_seconds: f64,
     keygen_seconds: f64,
     encrypt_seconds: f64,
@@ -104,10 +105,13 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     let session = Session::with_client(client, artifact, args.machine.max_memory, &preparing)?;
     drop(preparing);
     warn_insecure(session.client().scheme());
-    let mut all = Vec::with_capacity(indices.len());
-    for (done, &index) in indices.iter().enumerate() {
-        let bar = Bar::with_lines(&format!("sample {index} ({} of {})", done + 1, indices.len()), args.progress);
-        all.push((index, session.infer(sample(&samples, index)?, &how, &bar)?));
+    let mut all = Vec::new();
+    let mut done = 0;
+    for some in indices.chunks(session.client().file().batch.0) {
+        let bar = Bar::with_lines(&format!("sample {} ({} of {})", some[0], done + 1, indices.len()), args.progress);
+        let inputs = some.iter().map(|&index| sample(&samples, index)).collect::<Result<Vec<_>, _>>()?;
+        all.push(Request { indices: some.to_vec(), inference: session.infer_batch(&inputs, &how, &bar)? });
+        done += some.len();
     }
     if let Some(path) = &args.output {
         write_stacked(path, &all)?;
@@ -117,8 +121,22 @@ pub fn run(args: &Infer) -> Result<String, RunError> {
     if args.json {
         return json(&report);
     }
-    let trace = all.first().filter(|_| args.trace).map_or(String::new(), |(_, first)| format!("{}\n", first.trace));
+    let trace =
+        all.first().filter(|_| args.trace).map_or(String::new(), |first| format!("{}\n", first.inference.trace));
     Ok(text(&report) + &trace)
+}
+
+/// Samples that were evaluated at once.
+struct Request {
+    indices: Vec<usize>,
+    inference: Inference,
+}
+
+impl Request {
+    /// The first output of each sample.
+    fn outputs(&self) -> impl Iterator<Item = (usize, Option<&Tensor>)> {
+        self.indices.iter().copied().zip(self.inference.outputs.iter().map(|outputs| outputs.first()))
+    }
 }
 
 fn indices(args: &Infer, held: usize) -> Result<Vec<usize>, RunError> {
@@ -157,31 +175,27 @@ impl Truth {
     }
 }
 
-fn report(
-    session: &Session,
-    all: &[(usize, Inference)],
-    truth: &Truth,
-    request_bytes: usize,
-) -> Result<Report, RunError> {
-    let mut samples = Vec::with_capacity(all.len());
+fn report(session: &Session, all: &[Request], truth: &Truth, request_bytes: usize) -> Result<Report, RunError> {
+    let mut samples = Vec::new();
     let (mut actual, mut expected) = (Vec::new(), Vec::new());
-    for (index, inference) in all {
-        let Some(output) = inference.outputs.first() else {
+    let each = |request: &Request| request.inference.eval.as_secs_f64() / request.indices.len() as f64;
+    for (seconds, (index, output)) in all.iter().flat_map(|r| r.outputs().map(move |o| (each(r), o))) {
+        let Some(output) = output else {
             return Err(RunError::Program("it has no output".to_owned()));
         };
         let class = classes(output);
-        let wanted = truth.expected(*index, output)?;
+        let wanted = truth.expected(index, output)?;
         if let Some(wanted) = &wanted {
             actual.extend_from_slice(&output.data);
             expected.extend_from_slice(&wanted.data);
         }
         samples.push(Sample {
-            index: *index,
-            label: truth.labels(*index, class.len())?,
+            index,
+            label: truth.labels(index, class.len())?,
             expected_class: wanted.as_ref().map(classes),
             class,
             output: output.data.clone(),
-            eval_seconds: inference.eval.as_secs_f64(),
+            eval_seconds: seconds,
         });
     }
     let agree = |other: fn(&Sample) -> &Option<Vec<usize>>| {
@@ -190,7 +204,8 @@ fn report(
     let labels_agree = truth.labels.as_ref().map(|_| agree(|s| &s.label));
     let expected_agree = truth.expected.as_ref().map(|_| agree(|s| &s.expected_class));
     let (file, scheme) = (session.client().file(), session.client().scheme());
-    let median = |time: fn(&Inference) -> Duration| median(all.iter().map(|(_, i)| time(i).as_secs_f64()).collect());
+    let median =
+        |time: fn(&Inference) -> Duration| median(all.iter().map(|r| time(&r.inference).as_secs_f64()).collect());
     Ok(Report {
         model: file.name.clone(),
         security: security_line(&file.parameters)?,
@@ -201,6 +216,7 @@ fn report(
         error: truth.expected.as_ref().map(|_| Error::of(&actual, &expected)),
         noise: None,
         samples,
+        batch: file.batch.0,
         prepare_seconds: session.server().prepared().duration().as_secs_f64(),
         keygen_seconds: session.keygen().as_secs_f64(),
         encrypt_seconds: median(|i| i.encrypt),
@@ -260,12 +276,22 @@ fn text(report: &Report) -> String {
             let _ = writeln!(text, "of which noise, as predicted: rms {log2_std_dev:.1}, max {log2_max:.1}");
         }
     }
+    let what = if report.batch == 1 { "sample".to_owned() } else { format!("batch of {}", report.batch) };
     let Report { prepare_seconds, keygen_seconds, encrypt_seconds, eval_seconds, decrypt_seconds, .. } = report;
     let _ = writeln!(
         text,
         "once: prepare {prepare_seconds:.3} s, keygen {keygen_seconds:.3} s; \
-         each sample (median): encrypt {encrypt_seconds:.3} s, eval {eval_seconds:.3} s, decrypt {decrypt_seconds:.3} s"
+         each {what} (median): encrypt {encrypt_seconds:.3} s, eval {eval_seconds:.3} s, decrypt {decrypt_seconds:.3} s"
     );
+    if report.batch > 1 {
+        let each = |seconds: f64| 1e3 * seconds / report.batch as f64;
+        let times = [encrypt_seconds, eval_seconds, decrypt_seconds].map(|&seconds| each(seconds));
+        let [encrypt, eval, decrypt] = times;
+        let _ = writeln!(
+            text,
+            "a sample of a full one: encrypt {encrypt:.2} ms, eval {eval:.2} ms, decrypt {decrypt:.2} ms"
+        );
+    }
     let _ = writeln!(
         text,
         "evaluation keys {} ({} in memory), request {}, constants {} in memory{}",
@@ -283,16 +309,8 @@ fn list(classes: &[usize]) -> String {
     all.join(" ")
 }
 
-/// The first output of all samples, one after the other along the first axis.
-fn write_stacked(path: &Path, all: &[(usize, Inference)]) -> Result<(), RunError> {
-    let mut outputs = all.iter().filter_map(|(_, inference)| inference.outputs.first()).peekable();
-    let mut dims = outputs.peek().map_or(Vec::new(), |first| first.shape.dims().to_vec());
-    match dims.first_mut() {
-        Some(batch) => *batch *= all.len(),
-        None => dims.push(all.len()),
-    }
-    let data: Vec<f64> = outputs.flat_map(|tensor| tensor.data.iter().copied()).collect();
-    let too_large = || RunError::Array(ArrayError::TooLarge(dims.clone()));
-    let stacked = Tensor::new(Shape::new(dims.clone()), data).ok_or_else(too_large)?;
-    write_outputs(path, [("output", &stacked)].into_iter())
+/// The first output of all samples.
+fn write_stacked(path: &Path, all: &[Request]) -> Result<(), RunError> {
+    let outputs = all.iter().flat_map(Request::outputs).filter_map(|(_, output)| output);
+    write_outputs(path, [("output", &stacked(outputs))].into_iter())
 }

@@ -67,9 +67,12 @@ struct Encrypt {
     secret: PathBuf,
     #[command(flatten)]
     source: Source,
-    /// Which sample, where the input holds several
+    /// Which sample, where the input holds several; the first with --count
     #[arg(long)]
     index: Option<usize>,
+    /// How many samples, for a program that evaluates a batch at once (default: all, if a request holds them)
+    #[arg(long)]
+    count: Option<usize>,
     /// Where the request goes
     #[arg(short, long)]
     output: PathBuf,
@@ -129,6 +132,9 @@ struct Decrypt {
     /// The response
     #[arg(long)]
     input: PathBuf,
+    /// How many samples the request holds, if it is not full
+    #[arg(long)]
+    count: Option<usize>,
     /// Where the outputs go: .npy for one output, .npz for several (default: print them)
     #[arg(short, long)]
     output: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use hec_ckks::ProgramId;
 use hec_ir::array::{ElementType, write_npy, write_npz};
 use hec_ir::leveled::Scheme;
-use hec_ir::tensor::Tensor;
+use hec_ir::tensor::{Shape, Tensor};
 use hec_ir::{Parameters, ParametersLiteral};
 use hec_run::RunError;
 use std::fmt::Write;
@@ -37,6 +37,21 @@ pub fn write_outputs<'a>(
         }
     };
     write_file(path, &bytes)
+}
+
+/// Tensors of one shape, one after the other along the first axis.
+pub fn stacked<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Tensor {
+    let (mut dims, mut data, mut count) = (Vec::new(), Vec::new(), 0);
+    for tensor in tensors {
+        dims = tensor.shape.dims().to_vec();
+        data.extend_from_slice(&tensor.data);
+        count += 1;
+    }
+    match dims.first_mut() {
+        Some(rows) => *rows *= count,
+        None => dims.push(count),
+    }
+    Tensor { shape: Shape::new(dims), data }
 }
 
 /// The index of the largest value of each row along the last axis.

@@ -1,9 +1,10 @@
 //! The three parties, by files.
 
 use super::bar::{Bar, spin};
-use super::output::{describe, warn_insecure, write_outputs};
+use super::output::{describe, stacked, warn_insecure, write_outputs};
 use super::{Decrypt, Encrypt, Eval, Keygen, sample};
 use hec_ckks::{Ciphertext, EvaluationKeys, FileInfo, SecretKey, SeededCiphertext, Stored};
+use hec_ir::tensor::Tensor;
 use hec_run::{Checkpoint, Client, RunError, Server, bytes};
 use std::path::Path;
 use std::sync::Arc;
@@ -49,18 +50,27 @@ pub fn keygen(args: &Keygen) -> Result<String, RunError> {
 pub fn encrypt(args: &Encrypt) -> Result<String, RunError> {
     let client = client(&args.client)?;
     let samples = args.source.samples(&client.file().wanted(), &args.client)?;
-    let index = match (args.index, samples.len()) {
-        (Some(index), _) => index,
-        (None, 1) => 0,
-        (None, count) => {
+    let most = client.file().batch.0;
+    let (first, count) = match (args.index, args.count, samples.len()) {
+        (first, Some(count), _) => (first.unwrap_or(0), count),
+        (Some(index), None, _) => (index, 1),
+        (None, None, count) if count <= most => (0, count),
+        (None, None, count) if most == 1 => {
             return Err(RunError::Input(format!("the input holds {count} samples; choose one with --index")));
         }
+        (None, None, count) => {
+            let advice = format!("a request {most}: choose the first with --index and how many with --count");
+            return Err(RunError::Input(format!("the input holds {count} samples, {advice}")));
+        }
     };
-    let inputs = sample(&samples, index)?;
+    let inputs = (first..first.saturating_add(count.min(most + 1))).map(|index| sample(&samples, index));
+    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
     let secret: SecretKey = load(client.context(), client.program(), &args.secret)?;
-    let request = client.encrypt(&secret, inputs)?;
+    let request = client.encrypt_batch(&secret, &inputs)?;
     let saved = save(&request, client.context(), client.program(), &args.output)?;
-    Ok(format!("request: {saved}\n"))
+    let held =
+        if most == 1 { String::new() } else { format!(", {count} of {most} samples: decrypt with --count {count}") };
+    Ok(format!("request: {saved}{held}\n"))
 }
 
 pub fn eval(args: &Eval) -> Result<String, RunError> {
@@ -95,10 +105,20 @@ pub fn decrypt(args: &Decrypt) -> Result<String, RunError> {
     let how = args.how.decryption()?;
     let secret: SecretKey = load(client.context(), client.program(), &args.secret)?;
     let response: Vec<Ciphertext> = load(client.context(), client.program(), &args.input)?;
-    let tensors = client.decrypt(&secret, &response, &how)?;
-    let outputs = client.file().result_names(how.raw).into_iter().zip(&tensors);
+    let count = args.count.unwrap_or(client.file().batch.0);
+    let samples = client.decrypt_batch(&secret, &response, count, &how)?;
+    let names = client.file().result_names(how.raw);
     match &args.output {
-        Some(path) => write_outputs(path, outputs).map(|()| format!("outputs: {}\n", path.display())),
-        None => Ok(outputs.map(|(name, tensor)| describe(name, tensor) + "\n").collect()),
+        Some(path) => {
+            let stacked: Vec<Tensor> = (0..names.len()).map(|i| stacked(samples.iter().map(|s| &s[i]))).collect();
+            let outputs = names.into_iter().zip(&stacked);
+            write_outputs(path, outputs).map(|()| format!("outputs: {}\n", path.display()))
+        }
+        None => {
+            let of_sample = |sample: &Vec<Tensor>| -> String {
+                names.iter().zip(sample).map(|(name, tensor)| describe(name, tensor) + "\n").collect()
+            };
+            Ok(samples.iter().map(of_sample).collect())
+        }
     }
 }

@@ -9,8 +9,8 @@ use hec_ir::leveled::{Scheme, Type};
 use hec_ir::program::{BabyGiant, Instruction, KeySet, Op, Program, Register};
 use hec_ir::tensor::{ClientOp, Shape, Tensor};
 use hec_ir::{
-    BootstrapChoice, BootstrapParameters, Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain, Rotation,
-    Scale, SlotMap, Slots,
+    Batch, BootstrapChoice, BootstrapParameters, Layout, Level, LogN, Origin, Parameters, ParametersLiteral, Plain,
+    Rotation, Scale, SlotMap, Slots,
 };
 use hec_params::{ChainRequest, Depth, Order, Sine};
 use std::collections::BTreeMap;
@@ -69,16 +69,12 @@ impl Builder {
         Self::of(name, Parameters::check(literal).unwrap().into())
     }
 
-    /// Of a program that bootstraps.
-    pub fn bootstrapping(name: &str, choice: BootstrapChoice) -> Self {
-        Self::of(name, BootstrapParameters::check(choice).unwrap().into())
-    }
-
-    fn of(name: &str, scheme: Scheme) -> Self {
+    pub fn of(name: &str, scheme: Scheme) -> Self {
         let program = Program {
             name: name.to_owned(),
             parameters: scheme.parameters().literal().clone(),
             bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
+            batch: scheme.batch(),
             inputs: Vec::new(),
             instructions: Vec::new(),
             maps: EntityVec::new(),
@@ -95,7 +91,7 @@ impl Builder {
     }
 
     pub fn slots(&self) -> Slots {
-        self.scheme.bootstrap().map_or(self.scheme.parameters().slots(), |b| b.choice().slots)
+        self.scheme.slots()
     }
 
     pub fn level(&self, register: u32) -> Level {
@@ -165,7 +161,13 @@ fn dense(slots: Slots, seed: u64) -> BTreeMap<(u32, u32, Rotation), Arc<Vec<f64>
 
 /// Two inputs (one of two ciphertexts), two outputs, every instruction.
 pub fn every_instruction(seed: u64) -> Program {
-    let mut b = Builder::new("every_instruction", parameters(10, 4, 40.0, true));
+    every_instruction_of(Batch::ONE, seed)
+}
+
+/// The same for so many inputs at once.
+pub fn every_instruction_of(batch: Batch, seed: u64) -> Program {
+    let scheme = Scheme::from(Parameters::check(parameters(10, 4, 40.0, true)).unwrap()).with_batch(batch);
+    let mut b = Builder::of("every_instruction", scheme);
     let slots = b.slots();
     let mut next = noise(seed + 100);
     let narrow = Layout::row_major(Shape::new([1, WIDTH]), slots).with_period(WIDTH as u32);
@@ -268,7 +270,13 @@ fn mix(b: &mut Builder) -> Op {
 /// x ↦ mix(x + x²/8), then mix(x − x²/8): three levels each, neither growing nor shrinking, bootstrapped when no level is
 /// left, in turn to the highest level and to the one below.
 pub fn deep(choice: BootstrapChoice, blocks: u32) -> Program {
-    let mut b = Builder::bootstrapping("deep", choice);
+    deep_of(Batch::ONE, choice, blocks)
+}
+
+/// The same for so many inputs at once.
+pub fn deep_of(batch: Batch, choice: BootstrapChoice, blocks: u32) -> Program {
+    let scheme = Scheme::from(BootstrapParameters::check(choice).unwrap()).with_batch(batch);
+    let mut b = Builder::of("deep", scheme);
     let layout = Layout::row_major(Shape::new([CIPHERTEXTS, b.slots().0]), b.slots());
     b.program.inputs.push(Input { name: "x".to_owned(), layout: layout.clone() });
     let mix = mix(&mut b);

@@ -4,6 +4,7 @@ use super::constants::{Constants, Tables};
 use super::cursor::{Cursor, Parsed};
 use super::layout::output;
 use super::operation::{SLOT_OPS, slot_op};
+use super::parameters::batch;
 use super::symbols::Symbols;
 use crate::Slots;
 use crate::circuit::{Circuit, Node, Op, ValueId};
@@ -23,8 +24,9 @@ pub(super) fn circuit(c: &mut Cursor) -> Parsed<Circuit> {
     let name = c.network_name()?;
     c.word("slots")?;
     let slots = slots(c)?;
+    let batch = batch(c)?;
     let (constants, values) = (Constants::new(slots), Symbols::new("value"));
-    let mut reader = Reader { circuit: Circuit::new(name, slots), constants, values };
+    let mut reader = Reader { circuit: Circuit::new(name, slots).with_batch(batch), constants, values };
     c.expect(Token::BraceOpen, "the statements stand in braces")?;
     while !c.eat(Token::BraceClose) {
         match c.token() {

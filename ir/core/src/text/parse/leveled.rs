@@ -4,7 +4,7 @@ use super::constants::{Constants, Tables};
 use super::cursor::{Cursor, Parsed};
 use super::layout::output;
 use super::operation::{LEVEL_OPS, SLOT_OPS, leveled_op};
-use super::parameters::{check_type, scheme};
+use super::parameters::{batch, check_type, scheme};
 use super::symbols::Symbols;
 use crate::entity::EntityVec;
 use crate::leveled::{Circuit, Node, Op, Scheme, ValueId};
@@ -22,8 +22,9 @@ struct Reader {
 pub(super) fn circuit(c: &mut Cursor) -> Parsed<Circuit> {
     let span = c.span();
     let name = c.network_name()?;
+    let batch = batch(c)?;
     c.expect(Token::BraceOpen, "the statements stand in braces")?;
-    let mut reader = Reader::new(name, scheme(c)?);
+    let mut reader = Reader::new(name, scheme(c, batch)?);
     while !c.eat(Token::BraceClose) {
         match c.token() {
             Token::Value => reader.node(c)?,
@@ -40,6 +41,7 @@ impl Reader {
             name,
             parameters: scheme.parameters().literal().clone(),
             bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
+            batch: scheme.batch(),
             inputs: Vec::new(),
             nodes: EntityVec::new(),
             maps: EntityVec::new(),

@@ -3,12 +3,12 @@
 use super::cursor::{Cursor, Parsed};
 use crate::leveled::{Scheme, Type};
 use crate::text::token::Token;
-use crate::{Depth, Level, LogN, Parameters, ParametersLiteral, Scale, Slots};
+use crate::{Batch, Depth, Level, LogN, Parameters, ParametersLiteral, Scale, Slots};
 use hec_params::{BootstrapChoice, Order, Sine};
 
 /// `parameters { log_n 13 level 0 [p, …] … special [p, …] digit_size 1 top_scale 2e12 insecure_toy }`, and
 /// `bootstrap { … }` if there is one, checked.
-pub(super) fn scheme(c: &mut Cursor) -> Parsed<Scheme> {
+pub(super) fn scheme(c: &mut Cursor, batch: Batch) -> Parsed<Scheme> {
     let span = c.span();
     if !c.eat_word("parameters") {
         return Err(c.fail("`parameters { … }`", "it stands first, as levels and scales follow from it"));
@@ -34,7 +34,15 @@ pub(super) fn scheme(c: &mut Cursor) -> Parsed<Scheme> {
     c.expect(Token::BraceClose, "the parameters end here")?;
     let literal = ParametersLiteral { log_n, levels, special, digit_size, top_scale, insecure_toy };
     let choice = if c.at_word("bootstrap") { Some(bootstrap(c, &literal)?) } else { None };
-    Scheme::check(&literal, choice.as_ref()).map_err(|e| c.ill_formed(span, "a valid set of parameters", e))
+    Scheme::check(&literal, choice.as_ref(), batch).map_err(|e| c.ill_formed(span, "a valid set of parameters", e))
+}
+
+/// `batch 64`, or one input.
+pub(super) fn batch(c: &mut Cursor) -> Parsed<Batch> {
+    match c.eat_word("batch") {
+        true => Ok(Batch(c.integer("a number of inputs")?)),
+        false => Ok(Batch::ONE),
+    }
 }
 
 /// `bootstrap { slots 128 order coeffs_first levels 9 … digit_size 9 }`; the rest follows from the parameters.

@@ -4,7 +4,7 @@ use super::constants::{Constants, Tables};
 use super::cursor::{Cursor, Parsed};
 use super::layout::output;
 use super::operation::{LEVEL_OPS, SLOT_OPS, program_op};
-use super::parameters::{check_type, scheme};
+use super::parameters::{batch, check_type, scheme};
 use crate::circuit::MapId;
 use crate::entity::EntityVec;
 use crate::leveled::{Scheme, Type};
@@ -33,8 +33,9 @@ struct Reader {
 pub(super) fn program(c: &mut Cursor) -> Parsed<Program> {
     let span = c.span();
     let name = c.network_name()?;
+    let batch = batch(c)?;
     c.expect(Token::BraceOpen, "the statements stand in braces")?;
-    let mut reader = Reader::new(name, scheme(c)?);
+    let mut reader = Reader::new(name, scheme(c, batch)?);
     while !c.eat(Token::BraceClose) {
         match register(c) {
             Some(register) => reader.instruction(c, register)?,
@@ -59,6 +60,7 @@ impl Reader {
             name,
             parameters: scheme.parameters().literal().clone(),
             bootstrap: scheme.bootstrap().map(|b| b.choice().clone()),
+            batch: scheme.batch(),
             inputs: Vec::new(),
             instructions: Vec::new(),
             maps: EntityVec::new(),

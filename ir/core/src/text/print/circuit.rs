@@ -2,12 +2,14 @@
 
 use super::super::token::word_or_quote;
 use super::constants::{Operand, inputs, maps, operation, outputs, plains};
+use super::leveled::batch;
 use super::{Body, Printer, origin};
 use crate::circuit::{Circuit, Op};
 
 impl Body for Circuit {
     fn write(&self, p: &mut Printer) {
-        p.outer(format_args!("circuit {} slots {} {{", word_or_quote(&self.name), self.slots));
+        let (name, batch) = (word_or_quote(&self.name), batch(self.batch));
+        p.outer(format_args!("circuit {name} slots {}{batch} {{", self.slots));
         inputs(p, &self.inputs);
         maps(p, &self.maps);
         plains(p, &self.plains);

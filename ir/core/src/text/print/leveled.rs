@@ -4,12 +4,12 @@ use super::super::token::{number, word_or_quote};
 use super::constants::{Operand, inputs, maps, operation, outputs, plains};
 use super::{Body, Printer, list, origin};
 use crate::leveled::{Circuit, Op, Scheme, Type};
-use crate::{Level, Parameters, ParametersLiteral};
+use crate::{Batch, Level, Parameters, ParametersLiteral};
 use hec_params::{BootstrapChoice, Order};
 
 impl Body for Circuit {
     fn write(&self, p: &mut Printer) {
-        p.outer(format_args!("leveled {} {{", word_or_quote(&self.name)));
+        p.outer(format_args!("leveled {}{} {{", word_or_quote(&self.name), batch(self.batch)));
         let scheme = self.scheme().ok();
         parameters(p, &self.parameters, self.bootstrap.as_ref());
         inputs(p, &self.inputs);
@@ -23,6 +23,11 @@ impl Body for Circuit {
         outputs(p, &self.outputs);
         p.outer(format_args!("}}"));
     }
+}
+
+/// ` batch 64`; nothing for one input.
+pub(super) fn batch(batch: Batch) -> String {
+    if batch.is_one() { String::new() } else { format!(" batch {}", batch.0) }
 }
 
 /// The parameters, and the choice of a bootstrap that they follow from.

@@ -2,7 +2,7 @@
 
 use super::super::token::{at_name, word_or_quote};
 use super::constants::{Operand, inputs, maps, operation, outputs, plains};
-use super::leveled::{parameters, ty};
+use super::leveled::{batch, parameters, ty};
 use super::{Body, Printer, Values, origin};
 use crate::leveled::Scheme;
 use crate::program::{BabyGiant, Instruction, KeySet, Op, Program};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 impl Body for Program {
     fn write(&self, p: &mut Printer) {
-        p.outer(format_args!("program {} {{", word_or_quote(&self.name)));
+        p.outer(format_args!("program {}{} {{", word_or_quote(&self.name), batch(self.batch)));
         let scheme = self.scheme().ok();
         parameters(p, &self.parameters, self.bootstrap.as_ref());
         inputs(p, &self.inputs);
