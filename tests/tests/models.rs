@@ -41,7 +41,8 @@ fn reads_mnist(model: &str) {
         encrypted.log2_rms, encrypted.log2_max
     );
     assert_eq!(encrypted.same_class, Some(2));
-    assert!(encrypted.log2_max <= -14.0, "{encrypted:?}");
+    // At most what --max-error allows by default.
+    assert!(encrypted.log2_max <= -10.0, "{encrypted:?}");
     assert!((encrypted.log2_rms - predicted).abs() <= 3.0, "{encrypted:?}, predicted 2^{predicted:.1}");
     // Six standard deviations hold for every image.
     assert!(encrypted.log2_max <= predicted + 6f64.log2(), "{encrypted:?}, predicted 2^{predicted:.1}");

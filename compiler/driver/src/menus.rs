@@ -14,7 +14,7 @@ use hec_optimize::{Alternative, Candidate, Options, optimize_among};
 /// are multiples of a sum of powers; errors are up to three times as large.
 const BUDGETS: [f64; 7] = [4.0, 3.2, 2.5, 2.0, 1.6, 1.25, 1.0];
 /// The program of a network that is predicted to err more must be faster by this factor.
-const WORTH: f64 = 0.9;
+const WORTH: f64 = 0.75;
 /// Sums of the same numbers in another order differ by less.
 const ROUNDING: f64 = 1.0 + 1e-9;
 
