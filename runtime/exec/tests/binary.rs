@@ -126,7 +126,7 @@ fn several_samples_a_request() {
     let write = |name: &str, own: &[Vec<Tensor>]| {
         let tensors = [stacked(own, 0), stacked(own, 1)];
         let arrays = ["x", "z"].into_iter().zip(&tensors).map(|(name, t)| (name, t, ElementType::F64));
-        std::fs::write(folder.path(name), write_npz(arrays.collect::<Vec<_>>().into_iter()).unwrap()).unwrap();
+        std::fs::write(folder.path(name), write_npz(arrays.collect::<Vec<_>>()).unwrap()).unwrap();
     };
     write("three.npz", &samples[..3]);
     write("six.npz", &samples);
