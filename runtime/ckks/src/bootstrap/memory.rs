@@ -121,7 +121,8 @@ mod tests {
         let slots = |a| Encoder::new(&context).decode(&secret.decrypt(&context, a).expect("own")).expect("fits");
         assert_eq!(slots(&real), slots(&same));
         println!("two: {pair} bytes, one: {alone}, of {working}");
-        // How much of the two runs at a time, and so how much they take together, is up to the machine.
-        assert!(alone <= pair && pair <= working && working < 3 * alone);
+        // How much runs at a time, of one or of two, and so how much is held, is up to the machine.
+        let most = alone.max(pair);
+        assert!(most <= working && working < 3 * most);
     }
 }
