@@ -105,6 +105,9 @@ pub struct How {
     /// Leave the network as it is, instead of rewriting it to fewer levels
     #[arg(long)]
     pub no_rewrite: bool,
+    /// How much precision is given up so that inputs unlike the calibration inputs stay in bounds, from 0 to 3 at least
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub caution: usize,
     /// At most so many calibration inputs are used, evenly spaced
     #[arg(long, value_name = "N", default_value_t = MAX_SAMPLES)]
     pub max_samples: usize,
@@ -172,6 +175,7 @@ impl Default for How {
             range: Vec::new(),
             no_correct: false,
             no_rewrite: false,
+            caution: 0,
             max_samples: MAX_SAMPLES,
             min_agreement: MIN_AGREEMENT,
             pareto: false,

@@ -148,9 +148,9 @@ pub fn nonlinear(graph: &Graph, samples: &[Vec<Tensor>], how: &How) -> Result<Re
 pub fn nonlinear_options(how: &How) -> Result<hec_nonlinear::Options, Failure> {
     let pins = how.activation.iter().map(|p| Pin::parse(p)).collect::<Result<_, _>>()?;
     let ranges = how.range.iter().map(|r| hec_nonlinear::parse_range(r)).collect::<Result<_, _>>()?;
-    let (min_agreement, correct, max_samples) = (how.min_agreement, !how.no_correct, how.max_samples);
+    let How { min_agreement, caution, max_samples, .. } = *how;
     let default = hec_nonlinear::Options::default();
-    Ok(hec_nonlinear::Options { pins, ranges, min_agreement, correct, max_samples, ..default })
+    Ok(hec_nonlinear::Options { pins, ranges, min_agreement, correct: !how.no_correct, caution, max_samples, ..default })
 }
 
 /// Rewrite a polynomial network, unless that is turned off.

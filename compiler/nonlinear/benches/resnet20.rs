@@ -1,9 +1,9 @@
 //! Prints which share of 200 test images a ResNet-20 classifies as labelled when all its ReLUs are polynomials of one
 //! degree, with and without re-fitted linear layers.
 //!
-//! `cargo bench -p hec-nonlinear --bench resnet20 -- [--images 500] [--development 500] [--without] [--agreement SHARE]
-//! [DEGREE..]`. With a share, nothing is pinned: it prints the networks that the search finds, the one that it takes marked
-//! by a star. The network and its images are looked for in the folder `HEC_SHARED`, or else in `shared` next to the workspace. Choices are
+//! `cargo bench -p hec-nonlinear --bench resnet20 -- [--images 500] [--development 500] [--without] [--caution N]
+//! [--agreement SHARE] [DEGREE..]`. With a share, nothing is pinned: it prints the networks that the search finds, the one
+//! that it takes marked by a star. The network and its images are looked for in the folder `HEC_SHARED`, or else in `shared` next to the workspace. Choices are
 //! made on development images, training images that are not used for calibration; the test images only measure. A largest
 //! logit is relative to that of the original network; the peak memory is that of the process so far.
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on stops")]
@@ -60,11 +60,11 @@ impl Network {
     }
 
     /// One line of the table.
-    fn print(&self, degree: &str, correct: bool) {
+    fn print(&self, degree: &str, correct: bool, caution: usize) {
         let pins = vec![Pin::parse(&format!("relu=lsq:{degree}")).unwrap()];
         let max_samples = self.calibration.samples.len();
         let start = Instant::now();
-        let options = Options { pins, correct, max_samples, ..Options::default() };
+        let options = Options { pins, correct, caution, max_samples, ..Options::default() };
         let replaced = replace(&self.graph, &self.calibration, &options).unwrap();
         let seconds = start.elapsed().as_secs_f64();
         let re_fit = if correct { "yes" } else { "no" };
@@ -148,13 +148,14 @@ fn class(logits: &[f64]) -> usize {
 
 fn main() {
     let (mut count, mut development, mut without, mut degrees) = (500, 500, false, Vec::new());
-    let mut agreement = None;
+    let (mut agreement, mut caution) = (None, 0);
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|n| n.parse().ok()).expect("a number of images");
         match &argument[..] {
             "--images" => count = number(),
             "--development" => development = number(),
+            "--caution" => caution = number(),
             "--without" => without = true,
             "--agreement" => agreement = arguments.next().and_then(|n| n.parse::<f64>().ok()),
             _ => degrees.push(argument),
@@ -172,9 +173,9 @@ fn main() {
     println!("                development images                   test images");
     println!("degree  re-fit   right  same class  largest logit   right  same class  largest logit     time     peak");
     for degree in &degrees {
-        network.print(degree, true);
+        network.print(degree, true, caution);
         if without {
-            network.print(degree, false);
+            network.print(degree, false, caution);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! and the levels that takes.
 //!
 //! `cargo bench -p hec-nonlinear --bench transformer -- [encoder|minilm] [--length T] [--samples N] [--pairs N]
-//! [--only ROW] [--correct] [--verbose]`. `encoder` is a sentiment classifier of one layer, in the folder `HEC_SHARED` or else in `shared` next to the workspace; `minilm` is
+//! [--only ROW] [--correct] [--caution N] [--verbose]`. `encoder` is a sentiment classifier of one layer, in the folder `HEC_SHARED` or else in `shared` next to the workspace; `minilm` is
 //! all-MiniLM-L6-v2 at a fixed length, with the embeddings of sentences, in the folder `HEC_MINILM`. What is not there is
 //! left out with a line that says so.
 //!
@@ -43,7 +43,7 @@ const ENCODER: [Row; 6] = [
     row("all, searched", &[], &[], None),
 ];
 
-const MINILM: [Row; 11] = [
+const MINILM: [Row; 13] = [
     row("all, 0.05, GELU 7", &[], &["gelu=lsq:7"], Some(0.05)),
     row("GELU 4", &["softmax", "layer_norm"], &["gelu=lsq:4"], None),
     row("+ softmax 0.02", &["layer_norm"], &["gelu=lsq:4"], Some(0.02)),
@@ -55,6 +55,8 @@ const MINILM: [Row; 11] = [
     row("all, 0.02, GELU 7", &[], &["gelu=lsq:7"], Some(0.02)),
     row("all, 0.015, GELU 7", &[], &["gelu=lsq:7"], Some(0.015)),
     row("all, 0.01, GELU 7", &[], &["gelu=lsq:7"], Some(0.01)),
+    row("all, 0.03, GELU 15", &[], &["gelu=lsq:15"], Some(0.03)),
+    row("all, 0.02, GELU 15", &[], &["gelu=lsq:15"], Some(0.02)),
 ];
 
 struct Arguments {
@@ -64,6 +66,7 @@ struct Arguments {
     pairs: usize,
     only: Option<String>,
     correct: bool,
+    caution: usize,
     verbose: bool,
 }
 
@@ -76,6 +79,7 @@ impl Arguments {
             pairs: 100,
             only: None,
             correct: false,
+            caution: 0,
             verbose: false,
         };
         let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
@@ -85,6 +89,7 @@ impl Arguments {
                 "--length" => read.length = number(),
                 "--samples" => read.samples = number(),
                 "--pairs" => read.pairs = number(),
+                "--caution" => read.caution = number(),
                 "--only" => read.only = arguments.next(),
                 "--correct" => read.correct = true,
                 "--verbose" => read.verbose = true,
@@ -104,6 +109,7 @@ impl Arguments {
             keep: row.keep.iter().map(|&k| k.to_owned()).collect(),
             max_row_error: row.error,
             correct: self.correct,
+            caution: self.caution,
             max_samples: self.samples,
             ..Options::default()
         };

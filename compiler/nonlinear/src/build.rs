@@ -195,6 +195,11 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// The settings that may be tried, from the boldest on.
+    pub fn settings(&self) -> &'static [Robustness] {
+        &ROBUSTNESS[self.context.options.caution.min(ROBUSTNESS.len() - 1)..]
+    }
+
     /// Whether there is nothing to tell attempts apart by.
     pub fn has_no_samples(&self) -> bool {
         self.context.samples == 0

@@ -34,6 +34,8 @@ pub struct Options {
     /// Whether each function is fitted to what it gets in the network built so far, and not to what it gets in the original
     /// one.
     pub sequential: bool,
+    /// The boldest of [`ROBUSTNESS`] that is tried, by its position. Validation cannot see inputs that are too rare for it.
+    pub caution: usize,
     /// At most this many calibration samples are used, evenly spaced.
     pub max_samples: usize,
     /// Bytes of memory for the values of all samples; what does not fit goes to a scratch file. It changes no result.
@@ -51,6 +53,7 @@ impl Default for Options {
             max_row_error: None,
             correct: true,
             sequential: true,
+            caution: 0,
             max_samples: 2000,
             memory: 1 << 30,
         }

@@ -12,7 +12,7 @@ use crate::score::Agreement;
 use crate::search::{attempt, open, search, suffices};
 use crate::sensitivity::{PredictedErrors, predict_errors};
 use crate::split::Split;
-use crate::{Calibration, Choice, NonlinearError, Options};
+use crate::{Calibration, Choice, NonlinearError, Options, ROBUSTNESS};
 use hec_ir::tensor::{Function, Graph, Op, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -263,6 +263,8 @@ fn check(graph: &Graph, calibration: &Calibration, options: &Options) -> Result<
     let (agreement, error) = (options.min_agreement, options.max_relative_error);
     share("the least agreement", agreement, "a share from 0 to 1", (0.0..=1.0).contains(&agreement))?;
     share("the largest relative error", error, "a number from 0 on", error >= 0.0)?;
+    let most = ROBUSTNESS.len() - 1;
+    share("the caution", options.caution as f64, "a number from 0 to 3", options.caution <= most)?;
     if let Some(error) = options.max_row_error {
         share("the largest error of a row", error, "a number above 0", error > 0.0)?;
     }

@@ -4,7 +4,7 @@ use crate::assignment::Assignment;
 use crate::build::{Builder, Built};
 use crate::menu::BY_COST;
 use crate::replace::{functions, predicted};
-use crate::{Choice, Family, NonlinearError, Options, ROBUSTNESS};
+use crate::{Choice, Family, NonlinearError, Options};
 use hec_ir::tensor::{Graph, Node, Op, Tensor};
 use std::cmp::Ordering;
 
@@ -51,7 +51,7 @@ pub(crate) fn search(
     match (tried.is_empty(), failure) {
         (true, Some(error)) => Err(error),
         (true, None) => {
-            let built = start.clone().finish(&Assignment::uniform(Choice::KERNEL), ROBUSTNESS[0])?;
+            let built = start.clone().finish(&Assignment::uniform(Choice::KERNEL), start.settings()[0])?;
             Ok(Found { networks: vec![built], chosen: 0 })
         }
         (false, _) => Ok(front(tried, options)),
@@ -138,7 +138,7 @@ fn menu(graph: &Graph, options: &Options) -> Vec<&'static [Choice]> {
 /// The best attempt with an assignment, from the boldest setting on. When one keeps all outputs in bounds and the next, more
 /// careful one is worse, even more careful ones would be worse still. Without data nothing could tell settings apart.
 pub(crate) fn attempt(start: &Builder<'_>, assignment: &Assignment, blind: bool) -> Result<Built, NonlinearError> {
-    let settings = if blind { &ROBUSTNESS[..1] } else { &ROBUSTNESS[..] };
+    let settings = if blind { &start.settings()[..1] } else { start.settings() };
     let mut best: Option<Built> = None;
     let mut failure = None;
     for &robustness in settings {
@@ -158,7 +158,7 @@ pub(crate) fn attempt(start: &Builder<'_>, assignment: &Assignment, blind: bool)
     match (best, failure) {
         (Some(built), _) => Ok(built),
         (None, Some(error)) => Err(error),
-        (None, None) => start.clone().finish(assignment, ROBUSTNESS[0]),
+        (None, None) => start.clone().finish(assignment, start.settings()[0]),
     }
 }
 
