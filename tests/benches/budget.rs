@@ -1,6 +1,7 @@
 //! Prints whether a budget is kept on inputs that calibration never saw, and what it saves against one degree everywhere.
 //!
-//! `cargo bench -p hec-tests --bench budget -- [NETWORK] [--samples N] [--agreement SHARE]`. For each network: the one that is
+//! `cargo bench -p hec-tests --bench budget -- [NETWORK] [--samples N] [--agreement SHARE]
+//! [--caution N]`. For each network: the one that is
 //! taken (marked by a star), those that the menus offered and that were built (-), and the cheapest polynomials of one degree that agree as often on the unseen inputs. Those that
 //! pack quickly are compiled and simulated with the scheme's noise; of the others the polynomial network is run as it is, and
 //! levels and work after rewriting are compared. The larger models are those of the folder `HEC_SHARED`, or of `shared`
@@ -29,12 +30,13 @@ struct Bench {
 }
 
 fn main() {
-    let (mut samples, mut agreement, mut names) = (500, 0.98, Vec::new());
+    let (mut samples, mut agreement, mut caution, mut names) = (500, 0.98, 0, Vec::new());
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     while let Some(argument) = arguments.next() {
         match &argument[..] {
             "--samples" => samples = arguments.next().and_then(|n| n.parse().ok()).expect("a number of inputs"),
             "--agreement" => agreement = arguments.next().and_then(|n| n.parse().ok()).expect("a share"),
+            "--caution" => caution = arguments.next().and_then(|n| n.parse().ok()).expect("a number from 0 to 3"),
             _ => names.push(argument),
         }
     }
@@ -42,13 +44,13 @@ fn main() {
     for model in Model::larger().into_iter().filter(wanted) {
         println!("\n{}: {:.1} % of the classes asked for, {samples} calibration inputs", model.name, 100.0 * agreement);
         println!("   {:>10}{:>8}{:>8}{:>12}{:>9}", "validation", "unseen", "levels", "work", "seconds");
-        Bench::new(&model, samples, agreement).run(matches!(model.name, "MLP" | "LeNet-5"));
+        Bench::new(&model, samples, agreement, caution).run(matches!(model.name, "MLP" | "LeNet-5"));
     }
 }
 
 impl Bench {
-    fn new(model: &Model, max_samples: usize, min_agreement: f64) -> Self {
-        let how = How { max_samples, min_agreement, ..model.how.clone() };
+    fn new(model: &Model, max_samples: usize, min_agreement: f64, caution: usize) -> Self {
+        let how = How { max_samples, min_agreement, caution, ..model.how.clone() };
         let network = pipeline::import(&model.network, &how).unwrap();
         let Parts { body, epilogue, .. } = hec_import::split(&network).unwrap();
         let load = |path: &PathBuf| {

@@ -105,7 +105,9 @@ pub struct How {
     /// Leave the network as it is, instead of rewriting it to fewer levels
     #[arg(long)]
     pub no_rewrite: bool,
-    /// How much precision is given up so that inputs unlike the calibration inputs stay in bounds, from 0 to 3 at least
+    /// How unlike the calibration inputs others may be, from 0 to 3: with more caution, polynomials stay in bounds further
+    /// outside, and a class counts as kept only if it would be with larger errors. Inputs that the network was trained on
+    /// call for 1 at least: it decides them more surely than others
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub caution: usize,
     /// At most so many calibration inputs are used, evenly spaced

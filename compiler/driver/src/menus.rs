@@ -77,7 +77,7 @@ fn can_tell(network: &Replaced, min_agreement: f64) -> bool {
 
 /// Whether a network agrees as it should with nothing put down to chance: its error is predicted to be the larger one.
 fn surely_suffices(network: &Replaced, min_agreement: f64) -> bool {
-    let share = network.agreement.as_ref().and_then(|a| a.classes);
+    let share = network.agreement.as_ref().and_then(|a| a.surely);
     network.suffices && share.is_none_or(|share| share >= min_agreement)
 }
 

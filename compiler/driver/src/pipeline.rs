@@ -150,7 +150,15 @@ pub fn nonlinear_options(how: &How) -> Result<hec_nonlinear::Options, Failure> {
     let ranges = how.range.iter().map(|r| hec_nonlinear::parse_range(r)).collect::<Result<_, _>>()?;
     let How { min_agreement, caution, max_samples, .. } = *how;
     let default = hec_nonlinear::Options::default();
-    Ok(hec_nonlinear::Options { pins, ranges, min_agreement, correct: !how.no_correct, caution, max_samples, ..default })
+    Ok(hec_nonlinear::Options {
+        pins,
+        ranges,
+        min_agreement,
+        correct: !how.no_correct,
+        caution,
+        max_samples,
+        ..default
+    })
 }
 
 /// Rewrite a polynomial network, unless that is turned off.

@@ -43,7 +43,7 @@ const ENCODER: [Row; 6] = [
     row("all, searched", &[], &[], None),
 ];
 
-const MINILM: [Row; 13] = [
+const MINILM: [Row; 15] = [
     row("all, 0.05, GELU 7", &[], &["gelu=lsq:7"], Some(0.05)),
     row("GELU 4", &["softmax", "layer_norm"], &["gelu=lsq:4"], None),
     row("+ softmax 0.02", &["layer_norm"], &["gelu=lsq:4"], Some(0.02)),
@@ -55,6 +55,8 @@ const MINILM: [Row; 13] = [
     row("all, 0.02, GELU 7", &[], &["gelu=lsq:7"], Some(0.02)),
     row("all, 0.015, GELU 7", &[], &["gelu=lsq:7"], Some(0.015)),
     row("all, 0.01, GELU 7", &[], &["gelu=lsq:7"], Some(0.01)),
+    row("all, 0.05, GELU 15", &[], &["gelu=lsq:15"], Some(0.05)),
+    row("all, 0.04, GELU 15", &[], &["gelu=lsq:15"], Some(0.04)),
     row("all, 0.03, GELU 15", &[], &["gelu=lsq:15"], Some(0.03)),
     row("all, 0.02, GELU 15", &[], &["gelu=lsq:15"], Some(0.02)),
 ];

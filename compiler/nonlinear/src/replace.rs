@@ -220,7 +220,7 @@ fn warnings(built: &Built, options: &Options) -> Vec<String> {
              by far; {advice}",
             agreement.samples
         ),
-        Some(Agreement { classes: Some(share), samples, .. }) => format!(
+        Some(Agreement { surely: Some(share), samples, .. }) => format!(
             "no replacement keeps {:.1} % of the classes: the best one keeps {:.1} % on {samples} validation samples; \
              {advice}",
             100.0 * options.min_agreement,

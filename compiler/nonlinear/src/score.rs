@@ -12,6 +12,8 @@ pub struct Agreement {
     pub samples: usize,
     /// For classifiers: share of the rows of the outputs that keep their largest entry.
     pub classes: Option<f64>,
+    /// The share that also keeps it with errors as much larger as the caution that is asked for says.
+    pub surely: Option<f64>,
     /// Root mean square of the difference of the outputs, relative to the root mean square of the original outputs.
     pub relative_error: f64,
 }
@@ -22,23 +24,28 @@ pub struct Tally {
     /// Rows that are decisions, and those that stay the same.
     rows: usize,
     same: usize,
+    surely: usize,
     /// Sums of squares: of the difference, and of the original output.
     difference: f64,
     size: f64,
 }
 
 impl Tally {
-    /// Of one output on one sample.
-    pub fn of(output: &Output, found: &Tensor, expected: &Tensor) -> Self {
+    /// Of one output on one sample. A decision surely stays if it does with an error `margin` times as large.
+    pub fn of(output: &Output, found: &Tensor, expected: &Tensor, margin: f64) -> Self {
         let mut tally = Tally::default();
         for (f, e) in found.data.iter().zip(&expected.data) {
             tally.difference += (f - e) * (f - e);
             tally.size += e * e;
         }
         if let Some(axis) = class_axis(output, expected) {
-            for (f, e) in classes(found, axis).into_iter().zip(classes(expected, axis)) {
+            let further = found.data.iter().zip(&expected.data).map(|(f, e)| e + margin * (f - e));
+            let further = Tensor { shape: found.shape.clone(), data: further.collect() };
+            let further = classes(&further, axis);
+            for ((f, further), e) in classes(found, axis).into_iter().zip(further).zip(classes(expected, axis)) {
                 tally.rows += 1;
                 tally.same += usize::from(f == e);
+                tally.surely += usize::from(f == e && further == e);
             }
         }
         tally
@@ -49,6 +56,7 @@ impl Tally {
         Tally {
             rows: self.rows + other.rows,
             same: self.same + other.same,
+            surely: self.surely + other.surely,
             difference: self.difference + other.difference,
             size: self.size + other.size,
         }
@@ -58,11 +66,12 @@ impl Tally {
 impl Agreement {
     /// Over so many samples.
     pub fn of(samples: usize, tally: Tally) -> Self {
-        let Tally { rows, same, difference, size } = tally;
+        let Tally { rows, same, surely, difference, size } = tally;
         let relative = if size > 0.0 { libm::sqrt(difference / size) } else { libm::sqrt(difference) };
         Agreement {
             samples,
             classes: (rows > 0).then(|| same as f64 / rows as f64),
+            surely: (rows > 0).then(|| surely as f64 / rows as f64),
             relative_error: if relative.is_finite() { relative } else { f64::INFINITY },
         }
     }
@@ -72,7 +81,7 @@ impl Agreement {
     pub fn suffices(&self, options: &Options) -> bool {
         let wanted = options.min_agreement;
         let chance = libm::sqrt(wanted * (1.0 - wanted) / self.samples.max(1) as f64);
-        match self.classes {
+        match self.surely {
             Some(share) => share >= wanted - chance && !self.explodes(),
             None => self.relative_error <= options.max_relative_error,
         }
@@ -125,7 +134,7 @@ mod tests {
 
     /// Of one sample.
     fn agreement(client: Vec<ClientOp>, found: &Tensor, expected: &Tensor) -> Agreement {
-        Agreement::of(1, Tally::of(&output(client), found, expected))
+        Agreement::of(1, Tally::of(&output(client), found, expected, 1.5))
     }
 
     fn tensor(dims: &[usize], data: &[f64]) -> Tensor {
@@ -135,8 +144,8 @@ mod tests {
     #[test]
     fn classes_are_counted_along_the_right_axis() {
         let expected = tensor(&[1, 3], &[0.0, 2.0, 1.0]);
-        let found =
-            [[0.0, 1.0, 0.9], [0.0, 0.9, 1.0]].map(|row| Tally::of(&output(vec![]), &tensor(&[1, 3], &row), &expected));
+        let found = [[0.0, 1.0, 0.9], [0.0, 0.9, 1.0]]
+            .map(|row| Tally::of(&output(vec![]), &tensor(&[1, 3], &row), &expected, 1.0));
         let a = Agreement::of(2, found[0].and(found[1]));
         assert_eq!((a.samples, a.classes), (2, Some(0.5)));
 
@@ -146,10 +155,22 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_by_a_hair_is_not_sure() {
+        let expected = tensor(&[1, 2], &[1.0, 0.0]);
+        let surely = |found: [f64; 2]| {
+            let a = agreement(vec![], &tensor(&[1, 2], &found), &expected);
+            (a.classes.unwrap(), a.surely.unwrap())
+        };
+        assert_eq!(surely([0.8, 0.2]), (1.0, 1.0));
+        assert_eq!(surely([0.6, 0.5]), (1.0, 0.0));
+        assert_eq!(surely([0.4, 0.5]), (0.0, 0.0));
+    }
+
+    #[test]
     fn a_share_is_known_up_to_chance() {
         let suffices = |samples: usize, wrong: usize, min_agreement: f64| {
             let classes = Some((samples - wrong) as f64 / samples as f64);
-            Agreement { samples, classes, relative_error: 0.1 }
+            Agreement { samples, classes, surely: classes, relative_error: 0.1 }
                 .suffices(&Options { min_agreement, ..Options::default() })
         };
         assert!(suffices(100, 1, 0.99) && suffices(200, 3, 0.99) && !suffices(200, 4, 0.99));
@@ -163,7 +184,7 @@ mod tests {
         let a = agreement(vec![], &tensor(&[1, 1], &[2.02]), &expected);
         assert_eq!(a.classes, None);
         assert!((a.relative_error - 0.01).abs() < 1e-12 && a.suffices(&Options::default()));
-        let wild = Agreement { samples: 9, classes: Some(0.9), relative_error: 1e9 };
+        let wild = Agreement { samples: 9, classes: Some(0.9), surely: Some(0.9), relative_error: 1e9 };
         let tame = Agreement { classes: Some(0.8), relative_error: 0.3, ..wild };
         assert_eq!(tame.compare(&wild), Ordering::Greater);
         let b = agreement(vec![], &tensor(&[1, 1], &[f64::NAN]), &expected);

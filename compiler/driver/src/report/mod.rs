@@ -108,6 +108,9 @@ pub struct AgreementReport {
     pub samples: usize,
     /// Share of them with the same class; `None` for networks with one output.
     pub classes: Option<f64>,
+    /// Share of those that would have it with errors as much larger as the caution says.
+    #[serde(default)]
+    pub surely: Option<f64>,
     /// rms error of the outputs relative to their rms.
     pub relative_error: f64,
 }
@@ -268,6 +271,7 @@ impl Report {
         let agreement = replaced.agreement.as_ref().map(|a| AgreementReport {
             samples: a.samples,
             classes: a.classes,
+            surely: a.surely,
             relative_error: a.relative_error,
         });
         let mut report = Report::of_program(&back.priced, options)?;

@@ -57,7 +57,9 @@ fn write_report(out: &mut String, r: &Report) -> std::fmt::Result {
     write_alternatives(out, r)?;
     write_front(out, r)?;
     if let Some(a) = &r.agreement {
-        let classes = a.classes.map_or(String::new(), |c| format!("{:.1} % of the classes kept, ", 100.0 * c));
+        let surely = a.surely.filter(|&s| Some(s) != a.classes);
+        let surely = surely.map_or(String::new(), |s| format!("{:.1} % surely, ", 100.0 * s));
+        let classes = a.classes.map_or(String::new(), |c| format!("{:.1} % of the classes kept, {surely}", 100.0 * c));
         writeln!(
             out,
             "agreement  {classes}outputs within {:.1} % (rms) of the original, on {} validation inputs",

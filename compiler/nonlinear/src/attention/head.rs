@@ -11,10 +11,14 @@ use crate::Robustness;
 use crate::tail::Tail;
 
 /// For y: a row whose sum is beyond what was seen may get a quotient of up to 2.
-const START: Guard = Guard { reach: 2.0, bounds: (0.1, 2.0), most: 1e3, exponent: 1.0 };
+fn start_guard(reach: f64) -> Guard {
+    Guard { reach, bounds: (0.1, 2.0), most: 1e3, exponent: 1.0 }
+}
 
 /// For r: its attention may then be anything between nothing and a little too much.
-const INVERSE: Guard = Guard { bounds: (-0.2, 1.6), ..START };
+fn inverse_guard(reach: f64) -> Guard {
+    Guard { bounds: (-0.2, 1.6), ..start_guard(reach) }
+}
 
 /// Variance of the logarithm of a variance, by which row positions are told apart.
 const SPREAD: f64 = 0.3;
@@ -141,15 +145,16 @@ impl Rows {
             pairs[class].0.values.push((early, late));
             sums.push((class, early, late));
         }
+        let (first, second) = (start_guard(robustness.reach), inverse_guard(robustness.reach));
         let start = match recipe.start {
-            Some((degree, _)) => Some(pairs.iter().map(|p| p.0.inverse(degree, START)).collect::<Option<Vec<_>>>()?),
+            Some((degree, _)) => Some(pairs.iter().map(|p| p.0.inverse(degree, first)).collect::<Option<Vec<_>>>()?),
             None => None,
         };
         for (class, early, late) in sums {
             let quotient = late * start.as_ref().map_or(1.0, |s| s[class].eval(early));
             pairs[class].1.values.push((quotient, quotient));
         }
-        let inverse = pairs.iter().map(|p| p.1.inverse(recipe.inverse, INVERSE)).collect::<Option<Vec<_>>>()?;
+        let inverse = pairs.iter().map(|p| p.1.inverse(recipe.inverse, second)).collect::<Option<Vec<_>>>()?;
         Some(Head { exponential, start, inverse })
     }
 
