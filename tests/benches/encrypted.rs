@@ -111,7 +111,8 @@ impl Compiled {
     /// One line of the table.
     fn run(&self, case: &Case) {
         let program = &self.back.priced.program;
-        let session = Session::new(Artifact::new(program.clone(), serde_json::Value::Null).unwrap(), None, &()).unwrap();
+        let session =
+            Session::new(Artifact::new(program.clone(), serde_json::Value::Null).unwrap(), None, &()).unwrap();
         let run = |x: &Vec<Tensor>| session.infer(x, &Decryption::default(), &()).unwrap();
         let mut runs: Vec<_> = self.unseen.iter().map(run).collect();
         let outputs: Vec<_> = runs.iter_mut().map(|r| std::mem::take(&mut r.outputs).remove(0)).collect();
@@ -122,13 +123,14 @@ impl Compiled {
         seconds.sort_by(f64::total_cmp);
         let total = &self.back.priced.costs.total;
         println!(
-            "| {} | 2^{} | {} | {} | {} | {} | {:.3} s | 2^{:.1}, 2^{:.1} | 2^{:.1} | {} |",
+            "| {} | 2^{} | {} | {} | {} | {} | {:.3} s, {:.3} s | 2^{:.1}, 2^{:.1} | 2^{:.1} | {} |",
             case.name,
             session.client().scheme().parameters().log_n().0,
             hec_plan::depth(&self.back.circuit).0,
             total.baby_steps + total.giant_steps + total.rotations,
             total.ciphertext_products,
             case.published.map_or("–".to_owned(), |rotations| format!("3, {rotations}")),
+            total.seconds,
             seconds[seconds.len() / 2],
             whole.log2_max,
             whole.log2_rms,
@@ -141,8 +143,8 @@ impl Compiled {
 fn main() {
     let names: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     println!(
-        "| operation | N | levels | rotations | products | published: levels, rotations | eval | error: max, rms | \
-         of encryption | eval keys |\n|---|---|---|---|---|---|---|---|---|---|"
+        "| operation | N | levels | rotations | products | published: levels, rotations | eval: predicted for one thread, \
+         measured | error: max, rms | of encryption | eval keys |\n|---|---|---|---|---|---|---|---|---|---|"
     );
     for case in cases().iter().filter(|case| names.is_empty() || names.iter().any(|name| name == case.name)) {
         let start = Instant::now();
