@@ -10,6 +10,7 @@ minilm_l6_tT_emb.onnx   the same from the output of the embeddings' LayerNorm (1
 sentences_tT.npz        with --sentences: ids of real sentences, see `sentences`
 embeddings_tT.npz       the same sentences as inputs of minilm_l6_tT_emb.onnx, and the scores of the pairs
 minilm_layersN_tT.onnx  with --layers N: the first N layers alone, (1,T,384) to (1,T,384), with nothing pooled
+tokenizer.json          the package's, as `hec-run infer --text` reads it
 
 There is no attention mask: every sentence fills its T tokens, so that nothing is padded.
 """
@@ -17,6 +18,7 @@ There is no attention mask: every sentence fills its T tokens, so that nothing i
 import argparse
 import csv
 import json
+import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -214,6 +216,7 @@ def main():
     options.out.mkdir(parents=True, exist_ok=True)
     folder = options.model or package()
     assert json.loads((folder / "config.json").read_text())["num_hidden_layers"] == LAYERS
+    shutil.copyfile(folder / "tokenizer.json", options.out / "tokenizer.json")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -33,7 +33,7 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    fn new(layout: Layout) -> Self {
+    pub(crate) fn new(layout: Layout) -> Self {
         Family { slots: layout.slot_indices(), ciphertexts: layout.ciphertexts(), reach: 0.0, layout }
     }
 
@@ -213,7 +213,7 @@ fn families(
 fn reach(to: &Family, incoming: &[&Edge], all: &[Vec<Family>], predictions: &Predictions) -> f64 {
     let least = |edge: &&Edge| {
         let through =
-            |from: &Family| from.reach / incoming.len() as f64 + predictions.of(edge, from, to).cheapest(from, to);
+            |from: &Family| from.reach / incoming.len() as f64 + predictions.of(edge, from, to).cheapest(from, to, predictions.prices);
         all[edge.from].iter().map(through).fold(f64::INFINITY, f64::min)
     };
     incoming.iter().map(least).sum()

@@ -139,6 +139,8 @@ pub(crate) enum Way {
     Copies(Copies),
     /// The first of equal rows along these axes is computed, and then spread.
     Spread(Vec<usize>),
+    /// The first of equal rows along these axes is computed by sums that leave it in all places of the others.
+    Everywhere(Vec<usize>),
 }
 
 /// Costs of a map between two families.
@@ -152,6 +154,8 @@ pub(crate) struct Costs {
     to_turned: BTreeMap<(usize, usize), f64>,
     /// The same as by modulus where the first of equal rows is computed and then spread, if that is possible.
     spread: Option<Spread>,
+    /// Where sums leave the first of equal rows in all places of the others.
+    everywhere: Option<Everywhere>,
     /// Slots up to the last column.
     columns: usize,
     /// Rows, padded to a power of two, if copies may share the work.
@@ -163,6 +167,13 @@ struct Spread {
     axes: Vec<usize>,
     by_modulus: BTreeMap<usize, f64>,
     rotations: f64,
+}
+
+/// Costs of the map alone by modulus, to the period that is left where only one of equal rows has a place.
+struct Everywhere {
+    axes: Vec<usize>,
+    period: usize,
+    by_modulus: BTreeMap<usize, f64>,
 }
 
 impl Costs {
@@ -196,21 +207,31 @@ impl Costs {
             let rotations = rotations as f64 * prices.rotate_and_add();
             Some(Spread { axes: axes.clone(), by_modulus, rotations })
         });
+        let everywhere = form.equal.as_ref().and_then(|Equal { axes, entries }| {
+            let first = Family::new(spread::without(&to.layout, axes)?);
+            let period = first.layout.period? as usize;
+            let differences = edge.differences(entries, from, &first);
+            let moduli = before.iter().map(|&p| p.min(period));
+            let by_modulus = moduli.map(|m| (m, prices.linear(&differences.shapes(m)))).collect();
+            Some(Everywhere { axes: axes.clone(), period, by_modulus })
+        });
         Costs {
             slots,
             from_turned: both.map(|&p| (p, plain(turn(p, slots)))).collect(),
             to_turned: pairs.filter(|(p, f)| p <= f).map(|(p, f)| ((p, f), turned(p, f))).collect(),
             by_modulus: moduli.into_iter().map(|m| (m, cost(m))).collect(),
             spread,
+            everywhere,
             columns,
             rows,
         }
     }
 
     /// Where the input, or the output, repeats as often as it can.
-    pub(crate) fn cheapest(&self, from: &Family, to: &Family) -> f64 {
+    pub(crate) fn cheapest(&self, from: &Family, to: &Family, prices: &Prices) -> f64 {
         let period = |family: &Family| family.periods().first().copied().unwrap_or(1);
-        self.by_modulus[&period(from).min(period(to))]
+        let plain = self.by_modulus[&period(from).min(period(to))];
+        self.everywhere.as_ref().map_or(plain, |e| e.from(period(from), prices).min(plain))
     }
 
     /// Between two candidates of the families, and how if not plainly.
@@ -237,6 +258,16 @@ impl Costs {
         if let Some(Spread { axes, by_modulus, rotations }) = &self.spread {
             consider(by_modulus[&p.min(f)] + sums + rotations, Way::Spread(axes.clone()));
         }
+        if let Some(everywhere) = &self.everywhere {
+            consider(everywhere.from(p, prices), Way::Everywhere(everywhere.axes.clone()));
+        }
         best
+    }
+}
+
+impl Everywhere {
+    /// From an input of period `p`.
+    fn from(&self, p: usize, prices: &Prices) -> f64 {
+        self.by_modulus[&p.min(self.period)] + sums(p, self.period).len() as f64 * prices.rotate_and_add()
     }
 }

@@ -73,11 +73,19 @@ fn embeddings(
         let way = choice.ways.get(&value);
         let (mut how, mut spread) = (How::default(), Vec::new());
         let class = network.class_of[&value];
-        let firsts;
+        let (firsts, first);
+        let mut place = output;
         match way {
             Some(Way::Copies(copies)) => how.copies = Some(*copies),
             Some(Way::Spread(axes)) => {
                 spread = spread::rotations(&output.layout, axes).unwrap_or_default();
+                firsts = spread::firsts(&pattern.shape, axes);
+                how.rows = Some(&firsts);
+            }
+            Some(Way::Everywhere(axes)) => {
+                let layout = spread::without(&output.layout, axes).unwrap_or_else(|| output.layout.clone());
+                first = Place { layout, is_turned: false };
+                place = &first;
                 firsts = spread::firsts(&pattern.shape, axes);
                 how.rows = Some(&firsts);
             }
@@ -87,7 +95,7 @@ fn embeddings(
             }
             None => {}
         }
-        let embedding = embed(&pattern.matrix, input, output, how, MAX_DIAGONAL_VALUES)
+        let embedding = embed(&pattern.matrix, input, place, how, MAX_DIAGONAL_VALUES)
             .ok_or_else(|| PackError::too_large(link.origin.layer(), &pattern.shape, output.layout.slots))?;
         // A client sees all slots of its class.
         let is_seen = graph.outputs.iter().any(|o| network.class_of[&o.value] == class);

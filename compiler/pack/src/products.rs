@@ -26,6 +26,8 @@ pub(crate) enum Route {
     Staged,
     /// By the map that makes it, from a copy of its source in another layout.
     Turned,
+    /// By the map that makes it, and then into another layout.
+    DirectTurned,
     /// By a map of its own, and then into another layout: where rows and columns of blocks must change places, the two
     /// maps have as many diagonals as a block has rows, and a map that does both has the square of it.
     StagedTurned,
@@ -33,7 +35,8 @@ pub(crate) enum Route {
 
 impl Route {
     /// All of them.
-    pub(crate) const ALL: [Route; 4] = [Route::Direct, Route::Staged, Route::Turned, Route::StagedTurned];
+    pub(crate) const ALL: [Route; 5] =
+        [Route::Direct, Route::Staged, Route::Turned, Route::DirectTurned, Route::StagedTurned];
 }
 
 /// How the elements of a product come together.
@@ -232,9 +235,10 @@ impl Lowering {
         }
         let made = match route {
             Route::Staged => self.out.push(Op::Linear(steps), [value], origin.clone())?,
-            Route::StagedTurned => {
-                let staged = self.out.push(Op::Linear(steps), [value], origin.clone())?;
-                self.out.push(Op::Linear(Vec::new()), [staged], origin.clone())?
+            Route::DirectTurned | Route::StagedTurned => {
+                let before = if route == Route::DirectTurned { Route::Direct } else { Route::Staged };
+                let made = self.operand(value, before, steps, origin)?;
+                self.out.push(Op::Linear(Vec::new()), [made], origin.clone())?
             }
             Route::Direct | Route::Turned => self.through(value, steps, route, origin)?,
         };

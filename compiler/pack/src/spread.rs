@@ -1,6 +1,8 @@
 //! Maps whose result is the same along some axes: one of the equal rows is computed, the others are rotations of it.
 //!
-//! Repeating n times takes log2 n rotations and sums and no level, where diagonals would be n times as many.
+//! Repeating n times takes log2 n rotations and sums and no level, where diagonals would be n times as many. Where the
+//! axes are the outermost ones the sums of a hybrid embedding repeat their result by themselves: the mean of a whole row
+//! is one diagonal.
 
 use crate::sparse::SparseMatrix;
 use hec_ir::tensor::Shape;
@@ -20,6 +22,17 @@ pub(crate) fn equal_axes(matrix: &SparseMatrix, shape: &Shape) -> Vec<usize> {
 /// Whether each row of a shape is the first along all of the axes.
 pub(crate) fn firsts(shape: &Shape, axes: &[usize]) -> Vec<bool> {
     shape.indices().map(|index| axes.iter().all(|&axis| index[axis] == 0)).collect()
+}
+
+/// The layout in which all indices of some axes have the place of the first one, with the period that this leaves, if the
+/// places of the others are multiples of it: what is computed there is in all of their places.
+pub(crate) fn without(layout: &Layout, axes: &[usize]) -> Option<Layout> {
+    let (equal, digits): (Vec<Digit>, Vec<Digit>) =
+        layout.digits.iter().copied().partition(|d| axes.contains(&(d.axis as usize)));
+    let first = Layout { digits, period: None, ..layout.clone() };
+    let period = first.span().next_power_of_two();
+    let is_apart = equal.iter().all(|d| (d.stride as usize).is_multiple_of(period));
+    (is_apart && period < layout.slots.0 && layout.ciphertexts() == 1).then(|| first.with_period(period as u32))
 }
 
 /// Rotations that copy what stands at index 0 of the axes to all other indices: each is added to what it is a rotation

@@ -91,6 +91,25 @@ fn expansion_and_products_of_two_values() {
     check_all(net);
 }
 
+/// The mean of a whole row, back along the row, is one diagonal and a sum by rotations, also where the extent is no power of
+/// two and for several rows at once.
+#[test]
+fn means_along_the_outermost_axis_are_one_diagonal() {
+    for (shape, slots) in [(&[1, 96][..], 256), (&[1, 384], 8192), (&[1, 8, 24], 1024)] {
+        let mut net = Network::new("mean", 31);
+        let x = net.input(shape);
+        let squared = net.push(Op::Square, &[x]);
+        let steps =
+            [LinearStep::Mean { axes: vec![shape.len() - 1] }, LinearStep::Expand { shape: Shape::new(shape.to_vec()) }];
+        let mean = net.linear(&steps, squared);
+        let y = net.push(Op::Mul, &[mean, squared]);
+        net.output(y);
+        let circuit = check(&net.graph, slots, 32);
+        let diagonals: usize = circuit.maps.values().map(|m| m.diagonals.len()).sum();
+        assert_eq!(diagonals, 1, "{shape:?} at {slots} slots");
+    }
+}
+
 /// Products of encrypted matrices: square and not, with and without batch axes, of inputs, projections and squares.
 #[test]
 fn products_of_matrices() {

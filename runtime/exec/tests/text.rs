@@ -166,3 +166,26 @@ fn encrypted_inference_of_sentences_is_that_of_their_token_ids() {
     let (code, _, err) = run(&["infer", "model.hec", "--text", "a", "--text-file", "sentences.txt"]);
     assert_eq!(code, Some(2), "one source of inputs: {err}");
 }
+
+/// MiniLM's own tokenizer gives the ids that the exporter's library gave for all sentences of at least 32 tokens.
+/// `HEC_MINILM` names the folder that `examples/minilm/export.py OUT --lengths 32 --sentences FOLDER` has filled,
+/// `HEC_SHARED` one with the sentences in `data`.
+#[test]
+fn sentences_get_the_ids_that_minilm_was_exported_with() {
+    let (Some(exported), Some(shared)) = (std::env::var_os("HEC_MINILM"), std::env::var_os("HEC_SHARED")) else {
+        println!("skipped: HEC_MINILM and HEC_SHARED do not name the exported files and the sentences");
+        return;
+    };
+    let exported = PathBuf::from(exported);
+    let text = TextInput::new(&exported.join("tokenizer.json"), &wanted(&["input_ids"], 32)).unwrap();
+    let lines = std::fs::read_to_string(PathBuf::from(shared).join("data/sst2_dev_0_199.tsv")).unwrap();
+    let all = lines.lines().skip(1).filter_map(|line| Some(line.rsplit_once('\t')?.0));
+    let found = all.map(|sentence| tokens(&text, sentence));
+    // A shorter sentence is filled up, which is told.
+    let long = found.filter(|(_, notes)| notes.iter().all(|note| !note.contains("filled up")));
+    let ids: Vec<f64> = long.flat_map(|(mut inputs, _)| inputs.remove(0)).collect();
+    let arrays = hec_ir::array::load(&exported.join("sentences_t32.npz")).unwrap();
+    let expected = &arrays.iter().find(|(name, _)| name == "sst2").unwrap().1;
+    assert!(!expected.data.is_empty());
+    assert_eq!(ids, expected.data);
+}

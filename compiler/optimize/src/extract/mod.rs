@@ -1,13 +1,14 @@
 //! Take the best graphs out of the e-graph.
 //!
 //! What is wanted is a Pareto set of (depth, work, error), where a class that is used twice counts once. That is NP-hard;
-//! [`pareto`] keeps the good graphs of every class, bottom up, and is nearly linear; [`exact`] completes its answer where
-//! the e-graph is small. Ties go to the smaller node, so that the result does not depend on the order of the search.
+//! [`pareto`] keeps the good graphs of every class, bottom up, and is nearly linear; [`sharing`] then exchanges nodes for
+//! others that share more; [`exact`] completes the answer where the e-graph is small. Ties go to the smaller node, so that the result does not depend on the order of the search.
 
 mod exact;
 mod pareto;
 mod problem;
 mod selection;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -66,6 +67,7 @@ pub(crate) fn every_choice(egraph: &EGraph, roots: &[Id]) -> Vec<Chosen> {
 
 fn solve(problem: &Problem) -> Vec<Solution> {
     let mut front = pareto::solve(problem);
+    sharing::improve(problem, &mut front);
     exact::improve(problem, &mut front);
     front
 }

@@ -1,7 +1,7 @@
 //! Extraction against exhaustive search, and on deep chains.
 
 use super::problem::{Choice, Class, Cost, Problem, Solution, admit};
-use super::{pareto, solve};
+use super::{pareto, sharing, solve};
 use hec_ir::entity::{Entity, EntityVec};
 use std::time::Instant;
 
@@ -132,4 +132,25 @@ fn a_chain_of_20_000_nodes_is_extracted_in_a_moment() {
     println!("{length} nodes: {:?}", start.elapsed());
     assert_eq!(front[0].cost.depth, length as u32 / 2);
     assert!(start.elapsed().as_secs() < 60);
+}
+
+/// z² · (a·z): by itself a·z is shallowest and cheapest as a product of its own, but z is there, and so is the level that a
+/// scale of it takes.
+#[test]
+fn what_is_computed_anyway_is_shared() {
+    let mut classes: EntityVec<Class, Vec<Choice>> = EntityVec::new();
+    let choice = |depth, work, children: &[Class]| Choice {
+        cost: Cost { depth, work, error: 0.0 },
+        children: children.to_vec(),
+    };
+    let input = classes.push(vec![choice(0, 1, &[])]);
+    let z = classes.push(vec![choice(1, 100, &[input])]);
+    let square = classes.push(vec![choice(2, 10, &[z])]);
+    let scaled = classes.push(vec![choice(1, 100, &[input]), choice(1, 20, &[z])]);
+    let root = classes.push(vec![choice(1, 10, &[square, scaled])]);
+    let problem = Problem { classes, roots: vec![root], ..Problem::default() };
+    let mut front = pareto::solve(&problem);
+    assert_eq!(costs(&front), [Cost { depth: 4, work: 221, error: 0.0 }]);
+    sharing::improve(&problem, &mut front);
+    assert_eq!(costs(&front), [Cost { depth: 4, work: 141, error: 0.0 }]);
 }
