@@ -17,7 +17,7 @@ mod quantity;
 mod security;
 
 pub use bootstrap::{
-    BootstrapChoice, BootstrapError, BootstrapLiteral, BootstrapParameters, EncapsulationReport, Order, Sine,
+    BootstrapChoice, BootstrapError, BootstrapLiteral, BootstrapParameters, EncapsulationReport, Order, PreciseChoices, Sine,
     baby_steps, log2_failure, overflow_bound, overflow_probability,
 };
 pub use chain::ChainRequest;

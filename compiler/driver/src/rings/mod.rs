@@ -181,7 +181,7 @@ pub fn from_program(program: Program, options: &RingOptions) -> Result<Priced, F
     let sample = inputs::seeded(program.inputs.iter().map(|i| &i.layout.shape), 0);
     let range = inputs::largest(&simulate_clear(&program, &sample).map_err(inputs::unfit)?);
     let costs = candidate::costs(&program, options)?;
-    candidate::price(program, costs, &[sample], range)
+    candidate::price(program, costs, &Inputs { samples: vec![sample], range }, f64::INFINITY)
 }
 
 /// A circuit for a ring and a number of slots.
@@ -208,6 +208,8 @@ struct Choice<'a> {
     packed: BTreeMap<LogN, Circuit>,
     alternatives: Vec<Alternative>,
     best: Option<Scheduled>,
+    /// The precision of bootstraps that outputs were found to need.
+    needed_bits: f64,
     /// The last refusal without bootstraps, and with them.
     refused: [Option<Refusal>; 2],
 }
@@ -215,7 +217,8 @@ struct Choice<'a> {
 impl<'a> Choice<'a> {
     fn new(options: &'a RingOptions, inputs: &'a Inputs, pack: Pack<'a>, needs: Needs, batch: Batch) -> Self {
         let (packed, alternatives) = (BTreeMap::new(), Vec::new());
-        Choice { options, inputs, pack, needs, batch, packed, alternatives, best: None, refused: [None, None] }
+        let (best, needed_bits, refused) = (None, 0.0, [None, None]);
+        Choice { options, inputs, pack, needs, batch, packed, alternatives, best, needed_bits, refused }
     }
 
     /// The best program of one ring, or of all.
@@ -278,7 +281,8 @@ impl<'a> Choice<'a> {
     fn room(&self, log_n: LogN) -> Result<(), Refusal> {
         self.check_batch(log_n)?;
         let circuit = &Circuit::new("", log_n.slots());
-        let candidate = Candidate { circuit, log_n, inputs: self.inputs, options: self.options };
+        let seconds = f64::INFINITY;
+        let candidate = Candidate { circuit, log_n, inputs: self.inputs, options: self.options, seconds };
         candidate.room(self.needs.depth)
     }
 
@@ -301,15 +305,23 @@ impl<'a> Choice<'a> {
     /// less room.
     fn bootstrapped(&mut self, log_n: LogN) -> Result<Scheduled, Refusal> {
         self.check_batch(log_n)?;
-        let few = (self.needs.slots < self.slots(log_n)).then(|| {
-            let circuit = (self.pack)(log_n, self.needs.slots)?;
-            Candidate { circuit: &circuit, log_n, inputs: self.inputs, options: self.options }.bootstrapped()
-        });
-        match (few, self.candidate(log_n).and_then(|c| c.bootstrapped())) {
-            (Some(Ok(few)), Ok(all)) => Ok(if few.seconds() <= all.seconds() { few } else { all }),
-            (Some(Ok(few)), Err(_)) => Ok(few),
-            (_, all) => all,
+        let (mut needed, mut seconds) = (self.needed_bits, self.seconds());
+        let mut few = None;
+        if self.needs.slots < self.slots(log_n) {
+            let circuit = &(self.pack)(log_n, self.needs.slots)?;
+            let candidate = Candidate { circuit, log_n, inputs: self.inputs, options: self.options, seconds };
+            few = candidate.bootstrapped(&mut needed).ok();
+            seconds = few.as_ref().map_or(seconds, Scheduled::seconds);
         }
+        let all = self.candidate(log_n).and_then(|c| Candidate { seconds, ..c }.bootstrapped(&mut needed));
+        self.needed_bits = needed;
+        // Only what is faster is given.
+        all.or_else(|refusal| few.ok_or(refusal))
+    }
+
+    /// Of the fastest program so far.
+    fn seconds(&self) -> f64 {
+        self.best.as_ref().map_or(f64::INFINITY, Scheduled::seconds)
     }
 
     /// With all slots of the ring.
@@ -318,7 +330,8 @@ impl<'a> Choice<'a> {
         if !self.packed.contains_key(&log_n) {
             self.packed.insert(log_n, (self.pack)(log_n, self.slots(log_n))?);
         }
-        Ok(Candidate { circuit: &self.packed[&log_n], log_n, inputs: self.inputs, options: self.options })
+        let (circuit, seconds) = (&self.packed[&log_n], self.seconds());
+        Ok(Candidate { circuit, log_n, inputs: self.inputs, options: self.options, seconds })
     }
 }
 
