@@ -209,11 +209,26 @@ fn errors_of_the_same_source_are_forecast() {
     let layers = forecast(&windows, &inputs, f64::INFINITY).unwrap().layers;
     assert_eq!(layers.iter().map(|l| &*l.layer).collect::<Vec<_>>(), ["first", "square", "second", "turn"]);
     assert!((layers[3].std_dev.log2() - told(&windows)).abs() < 0.5);
-    assert_eq!(forecast(&windows, &inputs, f64::INFINITY).unwrap(), forecast(&windows, &inputs, f64::INFINITY).unwrap());
+    assert_eq!(
+        forecast(&windows, &inputs, f64::INFINITY).unwrap(),
+        forecast(&windows, &inputs, f64::INFINITY).unwrap()
+    );
 
     // Where errors are independent, it is what variances say.
     let over = told(&plain) - predicted(&plain);
     assert!((0.0..0.5).contains(&over), "{over}");
+}
+
+/// A forecast that gives up early has the size of the errors all the same, and only gives up where they are too large.
+#[test]
+fn a_forecast_of_errors_that_are_far_too_large_takes_fewer_inputs() {
+    let program = example::program();
+    let inputs: Vec<_> = (1..=6).map(|_| vec![example::input()]).collect();
+    let told = |most| forecast(&program, &inputs, most).unwrap().output_std_dev;
+    let all = told(f64::INFINITY);
+    assert_eq!(told(all / 2.0), all);
+    let soon = told(all / 1e6);
+    assert!(soon > all / 2.0 && soon < 2.0 * all, "{soon} for {all}");
 }
 
 #[test]
