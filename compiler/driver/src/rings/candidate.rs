@@ -3,7 +3,8 @@
 use super::inputs::Inputs;
 use super::{Priced, RingOptions, Scheduled};
 use crate::Failure;
-use hec_ir::circuit::Circuit;
+use hec_ir::circuit::{Circuit, ValueId};
+use hec_ir::entity::EntityVec;
 use hec_ir::evaluate::cost::{Constants, CostReport};
 use hec_ir::evaluate::noise::forecast;
 use hec_ir::program::Program;
@@ -119,13 +120,18 @@ impl Candidate<'_> {
     /// The cheapest program with bootstraps. They are asked to be as precise as the outputs must be, and more precise as
     /// long as the outputs are not; and to give fewer levels, with smaller keys, as long as keys are too large.
     ///
-    /// `precision_bits` is the precision that outputs were found to need in other rings, and is what is tried first.
-    pub fn bootstrapped(&self, needed_bits: &mut f64) -> Result<Scheduled, Refusal> {
+    /// `magnitudes` has the largest slot of every value. `needed_bits` is the precision that outputs were found to need,
+    /// also in other rings: what is tried first.
+    pub fn bootstrapped(
+        &self,
+        magnitudes: &EntityVec<ValueId, f64>,
+        needed_bits: &mut f64,
+    ) -> Result<Scheduled, Refusal> {
         let least_bits = libm::ceil(libm::log2(DEVIATIONS / self.options.max_error) + FIRST_RESERVE_BITS).max(1.0);
         let mut options = BootstrapOptions {
             precision_bits: needed_bits.max(least_bits),
             levels: None,
-            magnitudes: Some(self.inputs.magnitudes(self.circuit)?),
+            magnitudes: Some(magnitudes.clone()),
             costs: self.options.costs.clone(),
         };
         let mut refused: Option<Refusal> = None;
