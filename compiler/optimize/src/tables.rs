@@ -239,18 +239,6 @@ impl Tables {
     pub(crate) fn polynomial(&self, id: PolynomialId) -> (Basis, ConstId) {
         self.polynomials[id.0 as usize]
     }
-
-    /// The coefficient of each power as a constant of its own, for a polynomial of that many coefficients.
-    pub(crate) fn coefficients<const K: usize>(&self, id: ConstId) -> Option<[Tensor; K]> {
-        let all = self.constants.tensor(id);
-        let (&count, lead) = all.shape.dims().split_last()?;
-        (count == K).then(|| {
-            std::array::from_fn(|k| Tensor {
-                shape: Shape::new(lead),
-                data: all.data.iter().skip(k).step_by(K).copied().collect(),
-            })
-        })
-    }
 }
 
 /// The 43 leading bits of a number.

@@ -10,13 +10,16 @@ pub(crate) struct Keys<'a> {
     pub(crate) parameters: &'a Parameters,
     /// Seconds that a byte is worth.
     price: f64,
+    /// Bytes of a key up to each level.
+    bytes: Vec<usize>,
     known: BTreeMap<Rotation, Level>,
 }
 
 impl<'a> Keys<'a> {
     /// Those of `known`, which there are anyway.
     pub(crate) fn new(parameters: &'a Parameters, price: f64, known: BTreeMap<Rotation, Level>) -> Self {
-        Keys { parameters, price, known }
+        let bytes = (0..=parameters.top_level().0).map(|level| stored_key_bytes(parameters, Level(level))).collect();
+        Keys { parameters, price, bytes, known }
     }
 
     /// What it is worth not to need a rotation at this level: nothing if there is a key for it.
@@ -24,7 +27,7 @@ impl<'a> Keys<'a> {
         if self.price == 0.0 || rotation.is_zero() {
             return 0.0;
         }
-        let bytes = |level| stored_key_bytes(self.parameters, level);
+        let bytes = |level: Level| self.bytes[level.0 as usize];
         let known = self.known.get(&rotation).copied();
         let more = bytes(level).saturating_sub(known.map_or(0, bytes));
         self.price * more as f64

@@ -201,24 +201,39 @@ fn errors_of_the_same_source_are_forecast() {
     };
     let sampled = |program: &Program| 0.5 * ((100..160).map(|seed| errors(program, seed)).sum::<f64>() / 60.0).log2();
     let predicted = |program: &Program| simulate_noise(program, &inputs[5], None).unwrap().outputs[0].log2_std_dev();
-    let told = |program: &Program| forecast(program, &inputs).unwrap().output_std_dev.log2();
+    let told = |program: &Program| forecast(program, &inputs, f64::INFINITY).unwrap().output_std_dev.log2();
 
     assert!(sampled(&windows) > predicted(&windows) + 2.0, "variances alone fall short");
     let over = told(&windows) - sampled(&windows);
     assert!((0.0..1.7).contains(&over), "{over} bits above what is sampled");
-    let layers = forecast(&windows, &inputs).unwrap().layers;
+    let layers = forecast(&windows, &inputs, f64::INFINITY).unwrap().layers;
     assert_eq!(layers.iter().map(|l| &*l.layer).collect::<Vec<_>>(), ["first", "square", "second", "turn"]);
     assert!((layers[3].std_dev.log2() - told(&windows)).abs() < 0.5);
-    assert_eq!(forecast(&windows, &inputs).unwrap(), forecast(&windows, &inputs).unwrap());
+    assert_eq!(
+        forecast(&windows, &inputs, f64::INFINITY).unwrap(),
+        forecast(&windows, &inputs, f64::INFINITY).unwrap()
+    );
 
     // Where errors are independent, it is what variances say.
     let over = told(&plain) - predicted(&plain);
     assert!((0.0..0.5).contains(&over), "{over}");
 }
 
+/// A forecast that gives up early has the size of the errors all the same, and only gives up where they are too large.
+#[test]
+fn a_forecast_of_errors_that_are_far_too_large_takes_fewer_inputs() {
+    let program = example::program();
+    let inputs: Vec<_> = (1..=6).map(|_| vec![example::input()]).collect();
+    let told = |most| forecast(&program, &inputs, most).unwrap().output_std_dev;
+    let all = told(f64::INFINITY);
+    assert_eq!(told(all / 2.0), all);
+    let soon = told(all / 1e6);
+    assert!(soon > all / 2.0 && soon < 2.0 * all, "{soon} for {all}");
+}
+
 #[test]
 fn an_error_without_a_size_is_not_a_small_one() {
     let mut x = example::input();
     x.data.iter_mut().for_each(|v| *v *= 1e200);
-    assert_eq!(forecast(&example::program(), &[vec![x]]).unwrap().output_std_dev, f64::INFINITY);
+    assert_eq!(forecast(&example::program(), &[vec![x]], f64::INFINITY).unwrap().output_std_dev, f64::INFINITY);
 }

@@ -17,8 +17,8 @@ mod quantity;
 mod security;
 
 pub use bootstrap::{
-    BootstrapChoice, BootstrapError, BootstrapLiteral, BootstrapParameters, EncapsulationReport, Order, Sine,
-    baby_steps, log2_failure, overflow_bound, overflow_probability,
+    BootstrapChoice, BootstrapError, BootstrapLiteral, BootstrapParameters, EncapsulationReport, Order, PreciseChoices,
+    Sine, baby_steps, log2_failure, overflow_bound, overflow_probability,
 };
 pub use chain::ChainRequest;
 pub use parameters::{Parameters, ParametersError, ParametersLiteral};

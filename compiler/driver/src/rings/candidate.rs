@@ -3,14 +3,15 @@
 use super::inputs::Inputs;
 use super::{Priced, RingOptions, Scheduled};
 use crate::Failure;
-use hec_ir::circuit::Circuit;
+use hec_ir::circuit::{Circuit, ValueId};
+use hec_ir::entity::EntityVec;
 use hec_ir::evaluate::cost::{Constants, CostReport};
 use hec_ir::evaluate::noise::forecast;
 use hec_ir::program::Program;
-use hec_ir::tensor::Tensor;
 use hec_ir::{Batch, Depth, LogN, ParametersError, leveled};
 use hec_plan::{BootstrapOptions, PlanError, PlanOptions};
 use hec_schedule::ScheduleError;
+use rayon::prelude::*;
 
 /// Primes of a key-switching digit that are tried. Few digits of many primes pay for deep networks only.
 const DIGIT_SIZES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
@@ -30,6 +31,8 @@ pub(super) struct Candidate<'a> {
     pub log_n: LogN,
     pub inputs: &'a Inputs,
     pub options: &'a RingOptions,
+    /// Programs that are predicted to take as many seconds of one thread are given up: there is a faster one.
+    pub seconds: f64,
 }
 
 /// A program with its costs, of which it is not known yet whether it is precise enough.
@@ -78,16 +81,16 @@ impl Candidate<'_> {
         let (mut refused, mut too_large): (Option<Failure>, Option<Failure>) = (None, None);
         let mut drafts = Vec::new();
         let mut has_large_keys = false;
-        for digit_size in DIGIT_SIZES.into_iter().filter(|&d| d <= ANY_DEPTH || primes.div_ceil(d) >= 3) {
-            match hec_plan::plan(self.circuit, &self.plan(digit_size)) {
-                Ok(leveled) => match self.draft(leveled) {
-                    Ok(draft) => drafts.push(draft),
-                    Err(refusal) if refusal.is_for_keys => {
-                        has_large_keys = true;
-                        refused = refused.or(Some(refusal.failure));
-                    }
-                    Err(refusal) => return Err(refusal),
-                },
+        let sizes = DIGIT_SIZES.into_iter().filter(|&d| d <= ANY_DEPTH || primes.div_ceil(d) >= 3);
+        let draft = |size| hec_plan::plan(self.circuit, &self.plan(size)).map(|leveled| self.draft(leveled));
+        for drafted in sizes.collect::<Vec<_>>().into_par_iter().map(draft).collect::<Vec<_>>() {
+            match drafted {
+                Ok(Ok(draft)) => drafts.push(draft),
+                Ok(Err(refusal)) if refusal.is_for_keys => {
+                    has_large_keys = true;
+                    refused = refused.or(Some(refusal.failure));
+                }
+                Ok(Err(refusal)) => return Err(refusal),
                 // The smallest digit leaves the most room, so its refusal says the most.
                 Err(error @ PlanError::TooDeep { .. }) => refused = refused.or_else(|| Some(error.into())),
                 Err(error) => return Err(error.into()),
@@ -96,6 +99,7 @@ impl Candidate<'_> {
         let is_for_keys = has_large_keys && drafts.is_empty();
         drafts.sort_by(|a, b| a.costs.total.seconds.total_cmp(&b.costs.total.seconds));
         for draft in drafts {
+            self.check_seconds(&draft)?;
             if let Some(failure) = self.too_much_memory(&draft.program)? {
                 too_large = Some(failure);
                 continue;
@@ -115,11 +119,19 @@ impl Candidate<'_> {
 
     /// The cheapest program with bootstraps. They are asked to be as precise as the outputs must be, and more precise as
     /// long as the outputs are not; and to give fewer levels, with smaller keys, as long as keys are too large.
-    pub fn bootstrapped(&self) -> Result<Scheduled, Refusal> {
+    ///
+    /// `magnitudes` has the largest slot of every value. `needed_bits` is the precision that outputs were found to need,
+    /// also in other rings: what is tried first.
+    pub fn bootstrapped(
+        &self,
+        magnitudes: &EntityVec<ValueId, f64>,
+        needed_bits: &mut f64,
+    ) -> Result<Scheduled, Refusal> {
+        let least_bits = libm::ceil(libm::log2(DEVIATIONS / self.options.max_error) + FIRST_RESERVE_BITS).max(1.0);
         let mut options = BootstrapOptions {
-            precision_bits: libm::ceil(libm::log2(DEVIATIONS / self.options.max_error) + FIRST_RESERVE_BITS).max(1.0),
+            precision_bits: needed_bits.max(least_bits),
             levels: None,
-            magnitudes: Some(self.inputs.magnitudes(self.circuit)?),
+            magnitudes: Some(magnitudes.clone()),
             costs: self.options.costs.clone(),
         };
         let mut refused: Option<Refusal> = None;
@@ -130,6 +142,10 @@ impl Candidate<'_> {
             let leveled = match (hec_plan::plan_with_bootstraps(self.circuit, &self.plan(1), &options), refused.take())
             {
                 (Ok(leveled), _) => leveled,
+                (Err(_), None) if bits > least_bits => {
+                    options.precision_bits = least_bits;
+                    continue;
+                }
                 (Err(error), None) => return Err(self.impossible(error, bits)),
                 (Err(_), Some(refusal)) => {
                     impossible = bits;
@@ -151,6 +167,7 @@ impl Candidate<'_> {
                 }
                 draft => draft?,
             };
+            self.check_seconds(&draft)?;
             if let Some(failure) = self.too_much_memory(&draft.program)? {
                 return Err(failure.into());
             }
@@ -163,6 +180,7 @@ impl Candidate<'_> {
             if options.precision_bits <= bits {
                 return Err(refusal);
             }
+            *needed_bits = needed_bits.max(options.precision_bits);
             (noisy, refused) = (Some(bits), Some(refusal));
         }
     }
@@ -175,6 +193,16 @@ impl Candidate<'_> {
             digit_size,
             insecure_toy: self.options.insecure_toy,
         }
+    }
+
+    /// A program that takes longer than another one needs no forecast of its errors: more precision takes longer yet.
+    fn check_seconds(&self, draft: &Draft) -> Result<(), Refusal> {
+        let seconds = draft.costs.total.seconds;
+        if seconds < self.seconds {
+            return Ok(());
+        }
+        let message = format!("N = 2^{}: {seconds:.3} s predicted at least", self.log_n.0);
+        Err(Failure::new("HEC-L010", message).advise("there is a faster program").into())
     }
 
     fn draft(&self, leveled: leveled::Circuit) -> Result<Draft, Refusal> {
@@ -192,7 +220,7 @@ impl Candidate<'_> {
 
     fn price(&self, draft: Draft) -> Result<Scheduled, Failure> {
         let Draft { leveled, program, costs } = draft;
-        let priced = price(program, costs, &self.inputs.samples, self.inputs.range)?;
+        let priced = price(program, costs, self.inputs, self.options.max_error)?;
         Ok(Scheduled { circuit: self.circuit.clone(), leveled, priced, alternatives: Vec::new() })
     }
 
@@ -253,13 +281,10 @@ pub(super) fn costs(program: &Program, options: &RingOptions) -> Result<CostRepo
     CostReport::with_constants(program, &options.costs, constants).map_err(|e| Failure::new("HEC-L005", e))
 }
 
-/// A program with its costs and its noise on some of the samples.
-pub(super) fn price(
-    program: Program,
-    costs: CostReport,
-    samples: &[Vec<Tensor>],
-    output_range: f64,
-) -> Result<Priced, Failure> {
-    let noise = forecast(&program, samples).map_err(|e| Failure::new("HEC-L005", e))?;
-    Ok(Priced { program, costs, noise: noise.layers, output_noise: noise.output_std_dev, output_range })
+/// A program with its costs and its noise on some of the samples, for an error that is wanted.
+pub(super) fn price(program: Program, costs: CostReport, inputs: &Inputs, max_error: f64) -> Result<Priced, Failure> {
+    let most = max_error * inputs.range / DEVIATIONS;
+    let noise = forecast(&program, &inputs.samples, most).map_err(|e| Failure::new("HEC-L005", e))?;
+    let (output_noise, output_range) = (noise.output_std_dev, inputs.range);
+    Ok(Priced { program, costs, noise: noise.layers, output_noise, output_range })
 }

@@ -12,8 +12,9 @@ pub(crate) use candidate::DEVIATIONS;
 
 use crate::{Bootstrapping, Failure};
 use candidate::{Candidate, Refusal};
-use hec_ir::circuit::Circuit;
+use hec_ir::circuit::{Circuit, ValueId};
 use hec_ir::cost::CostTable;
+use hec_ir::entity::EntityVec;
 use hec_ir::evaluate::clear::{simulate_circuit, simulate_clear};
 use hec_ir::evaluate::cost::CostReport;
 use hec_ir::evaluate::noise::LayerNoise;
@@ -25,6 +26,7 @@ use hec_pack::PackOptions;
 use inputs::Inputs;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// The smallest ring that is tried.
 const SMALLEST: LogN = hec_params::MIN_LOG_N;
@@ -181,7 +183,7 @@ pub fn from_program(program: Program, options: &RingOptions) -> Result<Priced, F
     let sample = inputs::seeded(program.inputs.iter().map(|i| &i.layout.shape), 0);
     let range = inputs::largest(&simulate_clear(&program, &sample).map_err(inputs::unfit)?);
     let costs = candidate::costs(&program, options)?;
-    candidate::price(program, costs, &[sample], range)
+    candidate::price(program, costs, &Inputs { samples: vec![sample], range }, f64::INFINITY)
 }
 
 /// A circuit for a ring and a number of slots.
@@ -196,6 +198,13 @@ struct Needs {
     depth: Depth,
 }
 
+/// A circuit, and what was found out about it.
+struct Packed {
+    circuit: Circuit,
+    /// The largest magnitude of a slot of every value, if it was asked for.
+    magnitudes: Option<EntityVec<ValueId, f64>>,
+}
+
 /// Programs for one ring after the other, and the best of them.
 struct Choice<'a> {
     options: &'a RingOptions,
@@ -204,10 +213,12 @@ struct Choice<'a> {
     needs: Needs,
     /// Inputs that share a ciphertext.
     batch: Batch,
-    /// Circuits of all slots of a ring, which may be tried twice.
-    packed: BTreeMap<LogN, Circuit>,
+    /// Circuits by their slots: a ring may be tried twice, and a larger one with as many slots as a smaller one has.
+    packed: BTreeMap<Slots, Packed>,
     alternatives: Vec<Alternative>,
     best: Option<Scheduled>,
+    /// The precision of bootstraps that outputs were found to need.
+    needed_bits: f64,
     /// The last refusal without bootstraps, and with them.
     refused: [Option<Refusal>; 2],
 }
@@ -215,7 +226,8 @@ struct Choice<'a> {
 impl<'a> Choice<'a> {
     fn new(options: &'a RingOptions, inputs: &'a Inputs, pack: Pack<'a>, needs: Needs, batch: Batch) -> Self {
         let (packed, alternatives) = (BTreeMap::new(), Vec::new());
-        Choice { options, inputs, pack, needs, batch, packed, alternatives, best: None, refused: [None, None] }
+        let (best, needed_bits, refused) = (None, 0.0, [None, None]);
+        Choice { options, inputs, pack, needs, batch, packed, alternatives, best, needed_bits, refused }
     }
 
     /// The best program of one ring, or of all.
@@ -278,7 +290,8 @@ impl<'a> Choice<'a> {
     fn room(&self, log_n: LogN) -> Result<(), Refusal> {
         self.check_batch(log_n)?;
         let circuit = &Circuit::new("", log_n.slots());
-        let candidate = Candidate { circuit, log_n, inputs: self.inputs, options: self.options };
+        let seconds = f64::INFINITY;
+        let candidate = Candidate { circuit, log_n, inputs: self.inputs, options: self.options, seconds };
         candidate.room(self.needs.depth)
     }
 
@@ -301,24 +314,52 @@ impl<'a> Choice<'a> {
     /// less room.
     fn bootstrapped(&mut self, log_n: LogN) -> Result<Scheduled, Refusal> {
         self.check_batch(log_n)?;
-        let few = (self.needs.slots < self.slots(log_n)).then(|| {
-            let circuit = (self.pack)(log_n, self.needs.slots)?;
-            Candidate { circuit: &circuit, log_n, inputs: self.inputs, options: self.options }.bootstrapped()
-        });
-        match (few, self.candidate(log_n).and_then(|c| c.bootstrapped())) {
-            (Some(Ok(few)), Ok(all)) => Ok(if few.seconds() <= all.seconds() { few } else { all }),
-            (Some(Ok(few)), Err(_)) => Ok(few),
-            (_, all) => all,
-        }
+        let all = self.slots(log_n);
+        let fewest = self.needs.slots;
+        let few = if fewest < all { self.bootstrapped_of(log_n, fewest, self.seconds()).ok() } else { None };
+        let seconds = few.as_ref().map_or(self.seconds(), Scheduled::seconds);
+        // Only what is faster is given.
+        self.bootstrapped_of(log_n, all, seconds).or_else(|refusal| few.ok_or(refusal))
+    }
+
+    /// With so many slots, in less than so many seconds.
+    fn bootstrapped_of(&mut self, log_n: LogN, slots: Slots, seconds: f64) -> Result<Scheduled, Refusal> {
+        let mut needed_bits = self.needed_bits;
+        let (inputs, options) = (self.inputs, self.options);
+        let Packed { circuit, magnitudes } = self.packed(log_n, slots)?;
+        let magnitudes = match magnitudes {
+            Some(known) => known,
+            None => magnitudes.insert(inputs.magnitudes(circuit)?),
+        };
+        let candidate = Candidate { circuit, log_n, inputs, options, seconds };
+        let found = candidate.bootstrapped(magnitudes, &mut needed_bits);
+        self.needed_bits = needed_bits;
+        found
+    }
+
+    /// Of the fastest program so far.
+    fn seconds(&self) -> f64 {
+        self.best.as_ref().map_or(f64::INFINITY, Scheduled::seconds)
     }
 
     /// With all slots of the ring.
     fn candidate(&mut self, log_n: LogN) -> Result<Candidate<'_>, Refusal> {
         self.check_batch(log_n)?;
-        if !self.packed.contains_key(&log_n) {
-            self.packed.insert(log_n, (self.pack)(log_n, self.slots(log_n))?);
+        let (inputs, options, seconds) = (self.inputs, self.options, self.seconds());
+        let circuit = &self.packed(log_n, self.slots(log_n))?.circuit;
+        Ok(Candidate { circuit, log_n, inputs, options, seconds })
+    }
+
+    /// With so many slots. Packing for a smaller ring has the same operations to choose among at nearly the same ratios
+    /// of their prices, so that the first one does for all.
+    fn packed(&mut self, log_n: LogN, slots: Slots) -> Result<&mut Packed, Failure> {
+        match self.packed.entry(slots) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let circuit = (self.pack)(log_n, slots)?;
+                Ok(new.insert(Packed { circuit, magnitudes: None }))
+            }
         }
-        Ok(Candidate { circuit: &self.packed[&log_n], log_n, inputs: self.inputs, options: self.options })
     }
 }
 

@@ -21,10 +21,7 @@ pub(super) fn rules() -> Vec<Rewrite<Lang, Network>> {
 fn completions() -> Vec<Rewrite<Lang, Network>> {
     vec![
         rule("p = sign(a)(q^2 + r), deg p = 2^k, deg q = 2^(k-1)", "(polynomial ?p ?x)", |m| {
-            let p = Rows::of(m)?;
-            if !p.degree().is_power_of_two() || p.degree() < 8 {
-                return None;
-            }
+            let p = Rows::of_degree(m, |degree| degree.is_power_of_two() && degree >= 8)?;
             let (q, r) = p.split()?;
             let x = m.id("?x");
             let (inner, rest) = (q.applied(m, x), r.applied(m, x));
@@ -33,7 +30,7 @@ fn completions() -> Vec<Rewrite<Lang, Network>> {
             Some(p.signed(m, sum))
         }),
         rule("a x^4 + ... = sign(a)((u^2 + c)^2 + d u + e), u = |a|^(1/4) x + b", "(polynomial ?p ?x)", |m| {
-            let p = Rows::of(m)?;
+            let p = Rows::of_degree(m, |degree| degree == 4)?;
             let quartic = Quartic::of(&p)?;
             let x = m.id("?x");
             let scaled = p.scaled(m, quartic.scale, x);
@@ -71,10 +68,7 @@ fn completions() -> Vec<Rewrite<Lang, Network>> {
             },
         ),
         rule("p = a x + b, deg p = 1", "(polynomial ?p ?x)", |m| {
-            let p = Rows::of(m)?;
-            if p.degree() != 1 {
-                return None;
-            }
+            let p = Rows::of_degree(m, |degree| degree == 1)?;
             let column = |k: usize| p.rows.iter().map(|row| row[k]).collect();
             let x = m.id("?x");
             let scaled = p.scaled(m, column(1), x);
@@ -86,10 +80,7 @@ fn completions() -> Vec<Rewrite<Lang, Network>> {
 fn parities() -> Vec<Rewrite<Lang, Network>> {
     vec![
         rule("p(x) = e(x^2), p even", "(polynomial ?p ?x)", |m| {
-            let p = Rows::of(m)?;
-            if p.degree() < 4 || !p.lacks(1) {
-                return None;
-            }
+            let p = Rows::of_degree(m, |degree| degree >= 4).filter(|p| p.lacks(1))?;
             let x = m.id("?x");
             let argument = match p.basis {
                 Basis::Monomial => m.add(Lang::Square(x)),
@@ -103,8 +94,8 @@ fn parities() -> Vec<Rewrite<Lang, Network>> {
             Some(p.every_second(0).applied(m, argument))
         }),
         rule("p(x) = x o(x^2), p odd", "(polynomial ?p ?x)", |m| {
-            let p = Rows::of(m)?;
-            if p.degree() < 3 || p.basis == Basis::Chebyshev || !p.lacks(0) {
+            let p = Rows::of_degree(m, |degree| degree >= 3)?;
+            if p.basis == Basis::Chebyshev || !p.lacks(0) {
                 return None;
             }
             let x = m.id("?x");
@@ -175,6 +166,14 @@ impl Rows {
     /// Of the matched polynomial `?p`.
     fn of(m: &Match) -> Option<Self> {
         Self::named(m, "?p")
+    }
+
+    /// The same if its degree is one of those: most rules are for some degrees, and there may be a row for every element.
+    fn of_degree(m: &Match, fits: impl Fn(usize) -> bool) -> Option<Self> {
+        let Lang::Coefficients(id) = m.leaf("?p")? else { return None };
+        let tables = &m.egraph.analysis.tables;
+        let count = *tables.constants.tensor(tables.polynomial(id).1).shape.dims().last()?;
+        if fits(count.saturating_sub(1)) { Self::of(m) } else { None }
     }
 
     fn named(m: &Match, name: &str) -> Option<Self> {
@@ -337,9 +336,6 @@ struct Quartic {
 
 impl Quartic {
     fn of(p: &Rows) -> Option<Self> {
-        if p.degree() != 4 {
-            return None;
-        }
         let (q, r) = p.split()?;
         let mut parts = Quartic::default();
         for (q, r) in q.rows.iter().zip(&r.rows) {

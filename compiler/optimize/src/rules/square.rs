@@ -6,7 +6,7 @@
 use super::{Match, rule};
 use crate::language::{Lang, Network};
 use egg::{Id, Rewrite};
-use hec_ir::tensor::{ConstId, Tensor};
+use hec_ir::tensor::{ConstId, Shape, Tensor};
 use hec_poly::Basis;
 
 /// Completing the square cancels b²/(4|a|) against itself; beyond this many times the size of the coefficients the noise
@@ -50,10 +50,10 @@ pub(super) fn rules() -> Vec<Rewrite<Lang, Network>> {
         }),
         // One level too when the scale is absorbed, for one more linear map: where a square would cancel.
         rule("a x^2 + b x + c = x(a x + b) + c", "(polynomial ?p ?x)", |m| {
-            let quadratic = Quadratic::of(m)?;
-            if quadratic.is_stable() {
+            if Coefficients::all(m)?.0.all(Coefficients::is_stable) {
                 return None;
             }
+            let quadratic = Quadratic::of(m)?;
             let (a, b) = (quadratic.each(m, "scale", |q| q.a), quadratic.each(m, "shift", |q| q.b));
             let c = quadratic.each(m, "bias", |q| q.c);
             let x = m.id("?x");
@@ -118,36 +118,49 @@ fn signs_of(m: &mut Match, factor: ConstId) -> Signs {
 }
 
 /// Coefficients of one element: a x² + b x + c.
+#[derive(Clone, Copy)]
 struct Coefficients {
     a: f64,
     b: f64,
     c: f64,
 }
 
-/// Coefficients of a degree-2 polynomial, for every channel that has its own.
-struct Quadratic(Vec<Coefficients>, hec_ir::tensor::Shape);
-
-impl Quadratic {
-    /// Of the matched polynomial, if it has degree 2.
-    fn of(m: &Match) -> Option<Self> {
+impl Coefficients {
+    /// Of the matched polynomial if it has degree 2, for every channel that has its own, and the shape of these channels.
+    fn all<'a>(m: &'a Match) -> Option<(impl Iterator<Item = Coefficients> + 'a, &'a [usize])> {
         let Lang::Coefficients(id) = m.leaf("?p")? else { return None };
         let tables = &m.egraph.analysis.tables;
         let (basis, constant) = tables.polynomial(id);
-        let [c, b, a] = tables.coefficients::<3>(constant)?;
-        let element = |((&a, &b), &c): ((&f64, &f64), &f64)| match basis {
+        let all = tables.constants.tensor(constant);
+        let (3, lead) = all.shape.dims().split_last()? else { return None };
+        let element = move |&[c, b, a]: &[f64; 3]| match basis {
             Basis::Monomial => Coefficients { a, b, c },
             // T₂ = 2x² − 1.
             Basis::Chebyshev => Coefficients { a: 2.0 * a, b, c: c - a },
         };
-        Some(Quadratic(a.data.iter().zip(&b.data).zip(&c.data).map(element).collect(), a.shape))
+        Some((all.data.as_chunks().0.iter().map(element), lead))
+    }
+
+    /// Whether no square is completed at the price of a large cancellation.
+    fn is_stable(self) -> bool {
+        let size = self.a.abs() + self.b.abs() + self.c.abs();
+        (self.a == 0.0 && self.b == 0.0) || self.b * self.b <= 4.0 * self.a.abs() * size * WORST_CANCELLATION
+    }
+}
+
+/// Coefficients of a degree-2 polynomial, for every channel that has its own.
+struct Quadratic(Vec<Coefficients>, Shape);
+
+impl Quadratic {
+    /// Of the matched polynomial, if it has degree 2.
+    fn of(m: &Match) -> Option<Self> {
+        let (all, lead) = Coefficients::all(m)?;
+        Some(Quadratic(all.collect(), Shape::new(lead)))
     }
 
     /// Whether no square is completed at the price of a large cancellation.
     fn is_stable(&self) -> bool {
-        self.0.iter().all(|q| {
-            let size = q.a.abs() + q.b.abs() + q.c.abs();
-            (q.a == 0.0 && q.b == 0.0) || q.b * q.b <= 4.0 * q.a.abs() * size * WORST_CANCELLATION
-        })
+        self.0.iter().copied().all(Coefficients::is_stable)
     }
 
     fn each(&self, m: &mut Match, name: &str, f: impl Fn(&Coefficients) -> f64) -> ConstId {

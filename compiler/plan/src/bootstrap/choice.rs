@@ -7,9 +7,9 @@ use crate::parameters::headroom_bits;
 use crate::{PlanError, PlanOptions};
 use hec_ir::circuit::Circuit;
 use hec_ir::{BootstrapParameters, Depth, Level, ParametersError};
-use hec_params::BootstrapLiteral;
+use hec_params::{BootstrapLiteral, PreciseChoices};
 use rayon::prelude::*;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Levels between two bootstraps that are tried. Fewer than three leave no room for an operation between the level of a
 /// product and that of the bootstrap; more than sixteen fit no ring.
@@ -31,13 +31,14 @@ pub(crate) fn choose(
         return Err(PlanError::Slots { circuit: slots.0, ring: ring.0, log_n: options.log_n.0 });
     }
     let range: Vec<Depth> = bootstrap.levels.map_or(LEVELS, |d| d.0..=d.0).map(Depth).collect();
+    let literal = BootstrapLiteral {
+        scale_bits: options.scale_bits.unwrap_or(SCALE_BITS),
+        insecure_toy: options.insecure_toy,
+        ..BootstrapLiteral::new(options.log_n, slots, bootstrap.precision_bits, Depth(0))
+    };
+    let precise = OnceLock::new();
     let with_levels = |&levels: &Depth| {
-        let literal = BootstrapLiteral {
-            scale_bits: options.scale_bits.unwrap_or(SCALE_BITS),
-            insecure_toy: options.insecure_toy,
-            ..BootstrapLiteral::new(options.log_n, slots, bootstrap.precision_bits, levels)
-        };
-        let parameters = search(literal)?;
+        let parameters = search(BootstrapLiteral { levels, ..literal.clone() }, &precise)?;
         let place = |bottom| Problem::new(circuit, heights, bootstrap, &parameters, bottom).solve();
         let placement = bottom(&parameters, options.magnitude).and_then(place);
         Ok(placement.map(|placement| (parameters, placement)))
@@ -56,14 +57,17 @@ pub(crate) fn choose(
 /// A question and its answer.
 type Known = (BootstrapLiteral, Result<BootstrapParameters, ParametersError>);
 
-/// The cheapest bootstrap. Every circuit that is tried asks the same, and the search takes a second: answers are kept.
-fn search(literal: BootstrapLiteral) -> Result<BootstrapParameters, ParametersError> {
+/// The cheapest bootstrap, among the precise ones. Every circuit that is tried asks the same: answers are kept.
+fn search(
+    literal: BootstrapLiteral,
+    precise: &OnceLock<PreciseChoices>,
+) -> Result<BootstrapParameters, ParametersError> {
     static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, found)) = known().iter().find(|(asked, _)| *asked == literal) {
         return found.clone();
     }
-    let found = literal.search();
+    let found = literal.search_among(precise.get_or_init(|| literal.precise()));
     known().push((literal, found.clone()));
     found
 }

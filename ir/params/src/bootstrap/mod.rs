@@ -12,7 +12,7 @@ mod security;
 
 pub use noise::BootstrapError;
 pub use overflow::{log2_failure, overflow_bound, overflow_probability};
-pub use search::{BootstrapLiteral, baby_steps};
+pub use search::{BootstrapLiteral, PreciseChoices, baby_steps};
 pub use security::EncapsulationReport;
 
 use crate::{Depth, Level, LogN, Parameters, ParametersError, ParametersLiteral, Slots};

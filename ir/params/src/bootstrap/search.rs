@@ -57,30 +57,46 @@ impl BootstrapLiteral {
     /// # Errors
     /// [`ParametersError::NoBootstrap`] when there is none.
     pub fn search(&self) -> Result<BootstrapParameters, ParametersError> {
-        let mut found: Vec<(f64, BootstrapChoice)> = Vec::new();
+        self.search_among(&self.precise())
+    }
+
+    /// All choices that are precise enough, of any levels and sizes of a digit: precision depends on neither, so that
+    /// searches which differ in nothing else share them.
+    pub fn precise(&self) -> PreciseChoices {
         let overflow = Overflow::new(WEIGHT, 2 * self.slots.0, self.log2_failure);
+        PreciseChoices(self.candidates(&overflow).collect())
+    }
+
+    /// As [`BootstrapLiteral::search`], among the choices that were found for this literal, or for one of other levels.
+    ///
+    /// # Errors
+    /// [`ParametersError::NoBootstrap`] when there is none.
+    pub fn search_among(&self, precise: &PreciseChoices) -> Result<BootstrapParameters, ParametersError> {
         let most = if self.insecure_toy { Some(f64::INFINITY) } else { max_log_qp(self.log_n).map(|max| max - 0.5) };
-        for mut choice in self.candidates(&overflow) {
+        let mut found: Vec<(f64, usize, usize)> = Vec::new();
+        for (index, choice) in precise.0.iter().enumerate() {
+            let choice = BootstrapChoice { levels: self.levels, ..choice.clone() };
+            let upper = super::chain::upper_bits(&choice);
             for digit_size in DIGIT_SIZES {
-                choice.digit_size = digit_size;
-                let chain = Chain::of(&choice);
+                let chain = Chain::of(&choice, &upper, digit_size);
                 // Most choices are refused here, before anything is priced.
-                if most.is_none_or(|most| chain.log_qp > most) {
-                    continue;
-                }
-                let estimate = Estimate::of(&choice, &chain, self.is_real);
-                if estimate.key_bytes <= self.key_bytes {
-                    found.push((estimate.cost, choice.clone()));
+                if most.is_some_and(|most| chain.log_qp <= most) {
+                    found.push((cost(&choice, &chain, self.is_real), index, digit_size));
                 }
             }
         }
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let small = found.into_iter().filter_map(|(_, index, digit_size)| {
+            let choice = BootstrapChoice { levels: self.levels, digit_size, ..precise.0[index].clone() };
+            let chain = Chain::of(&choice, &super::chain::upper_bits(&choice), digit_size);
+            (key_bytes(&choice, &chain) <= self.key_bytes).then_some(choice)
+        });
         // An estimate may be off by the distance of primes from their targets.
-        let checked = found.into_iter().take(64).find_map(|(_, choice)| BootstrapParameters::check(choice).ok());
+        let checked = small.take(64).find_map(|choice| BootstrapParameters::check(choice).ok());
         checked.ok_or(ParametersError::NoBootstrap)
     }
 
-    /// All choices that are precise enough, but for the size of a digit.
+    /// All choices that are precise enough, but for levels and the size of a digit.
     fn candidates<'a>(&'a self, overflow: &'a Overflow) -> impl Iterator<Item = BootstrapChoice> + 'a {
         let log_slots = self.slots.0.trailing_zeros();
         let orders =
@@ -141,6 +157,10 @@ impl BootstrapLiteral {
     }
 }
 
+/// What [`BootstrapLiteral::precise`] gives.
+#[derive(Clone, Debug)]
+pub struct PreciseChoices(Vec<BootstrapChoice>);
+
 /// The systematic error over the noise, at most: after 1,000 bootstraps of one message the noise has grown by √1000, and
 /// what repeats by 1000 at most.
 const REPEATED: f64 = 1.0 / 64.0;
@@ -185,14 +205,14 @@ struct Chain {
 }
 
 impl Chain {
-    fn of(choice: &BootstrapChoice) -> Self {
-        let upper = super::chain::upper_bits(choice);
+    /// With the bits of its upper levels.
+    fn of(choice: &BootstrapChoice, upper: &[f64], digit_size: usize) -> Self {
         let limbs = |bits: &[f64]| bits.iter().map(|b| libm::ceil(b / 49.9) as usize).sum::<usize>();
         let (program, eval) = depths(choice);
         let top_of_eval = 1 + program + limbs(&upper[..eval]);
-        let q = 1 + program + limbs(&upper);
+        let q = 1 + program + limbs(upper);
         let log_q = choice.base_bits + program as f64 * choice.scale_bits + upper.iter().sum::<f64>();
-        let digit = choice.digit_size.min(q);
+        let digit = digit_size.min(q);
         let digit_bits = choice.eval_bits.max(choice.scale_bits) * digit as f64 + super::chain::MARGIN;
         let special = libm::ceil(digit_bits / 49.9) as usize;
         Chain { top_of_eval, q, special, digit, log_qp: log_q + digit_bits + 0.5 }
@@ -209,13 +229,6 @@ fn depths(choice: &BootstrapChoice) -> (usize, usize) {
     let (program, eval) = (choice.levels.0 as usize, choice.sine.depth() as usize);
     let last = choice.slots_to_coeffs.len();
     if choice.order == Order::CoeffsFirst { (program + last, eval) } else { (program, eval + last) }
-}
-
-/// What a choice costs, before there are primes.
-struct Estimate {
-    key_bytes: f64,
-    /// In transforms of limbs.
-    cost: f64,
 }
 
 /// Of the cosine polynomials of degree 30 and 46.
@@ -235,50 +248,74 @@ const CONVERSION: f64 = 0.13;
 /// A sum, a permutation or a copy.
 const PASS: f64 = 0.12;
 
-impl Estimate {
-    fn of(choice: &BootstrapChoice, chain: &Chain, is_real: bool) -> Estimate {
-        let is_first = choice.order == Order::CoeffsFirst;
-        let switch = |limbs: usize| chain.switch(limbs);
-        let mut cost = 0.0;
-        // Rotations of both transforms, with the limbs of their keys.
-        let mut rotations: Vec<(usize, usize)> = Vec::with_capacity(128);
-        let mut linear = |radices: &[u32], top: usize, is_down: bool| {
-            let mut below = if is_down { choice.slots.0.trailing_zeros() } else { 0 };
-            for (i, &radix) in radices.iter().enumerate() {
-                let switch = switch(top - i);
-                below = if is_down { below - radix } else { below };
-                // The radix with the largest stride wraps around.
-                let wraps = if is_down { i == 0 } else { i + 1 == radices.len() };
-                let diagonals = if wraps { 1 << radix } else { (2 << radix) - 1 };
-                let babies = baby_steps(diagonals);
-                let giants = diagonals.div_ceil(babies);
-                let read = if wraps && choice.slots == choice.log_n.slots() { READ } else { 0.0 };
-                cost += switch.lift() + (babies - 1) as f64 * switch.inner() + switch.divide(2);
-                cost += (giants - 1) as f64 * (switch.lift() + switch.inner() + switch.divide(1) + switch.pass());
-                cost += diagonals as f64 * (2.0 * PRODUCT + read) * switch.extended() as f64;
-                rotations.extend((1..=babies).map(|step| (step << below, switch.key_limbs())));
-                below = if is_down { below } else { below + radix };
-            }
+/// A factor of a transform.
+struct Map {
+    switch: Switch,
+    diagonals: usize,
+    babies: usize,
+    /// log2 of the distance of its diagonals.
+    below: u32,
+    /// Whether its stride is the largest, so that it wraps around.
+    wraps: bool,
+}
+
+/// The factors of both transforms.
+fn maps(choice: &BootstrapChoice, chain: &Chain) -> impl Iterator<Item = Map> {
+    let levels = if choice.order == Order::CoeffsFirst { 0 } else { choice.levels.0 as usize };
+    let all = choice.slots.0.trailing_zeros();
+    let transform = move |radices: &[u32], top: usize, is_down: bool| {
+        let mut done = 0;
+        let map = |(i, &radix): (usize, &u32)| {
+            let below = if is_down { all - done - radix } else { done };
+            done += radix;
+            // The radix with the largest stride wraps around.
+            let wraps = if is_down { i == 0 } else { i + 1 == radices.len() };
+            let diagonals = if wraps { 1 << radix } else { (2 << radix) - 1 };
+            Map { switch: chain.switch(top - i), diagonals, babies: baby_steps(diagonals), below, wraps }
         };
-        linear(&choice.coeffs_to_slots, chain.q, true);
-        let below = if is_first { 0 } else { choice.levels.0 as usize };
-        linear(&choice.slots_to_coeffs, 1 + below + choice.slots_to_coeffs.len(), false);
-        // What both rotate by has one key, the larger.
-        rotations.sort_unstable_by(|a, b| b.cmp(a));
-        rotations.dedup_by_key(|(rotation, _)| *rotation);
-        let mut keys: usize = rotations.iter().map(|(_, limbs)| limbs).sum();
-        // Relinearizations of the cosine, which has 5 levels or 6; later levels have one, as the arcsine does.
-        let of_cosine = choice.sine.depth() - choice.sine.double_angles - if choice.sine.arcsine > 1 { 2 } else { 0 };
-        let repeats = if is_real && is_first { 1.0 } else { 2.0 };
-        for level in 0..choice.sine.depth() {
-            let each = if level < of_cosine { RELINEARIZATIONS / f64::from(of_cosine) } else { 1.0 };
-            cost += each * repeats * switch(chain.top_of_eval - level as usize).whole();
-        }
-        let trace = (choice.log_n.slots().0 / choice.slots.0).trailing_zeros();
-        cost += f64::from(trace + 2) * switch(chain.q).whole();
-        keys += (trace as usize + 1) * switch(chain.q).key_limbs() + 2 * switch(chain.top_of_eval).key_limbs();
-        Estimate { key_bytes: (keys * choice.log_n.degree()) as f64 * 8.0, cost }
+        radices.iter().enumerate().map(map).collect::<Vec<_>>()
+    };
+    let first = transform(&choice.coeffs_to_slots, chain.q, true);
+    first.into_iter().chain(transform(&choice.slots_to_coeffs, 1 + levels + choice.slots_to_coeffs.len(), false))
+}
+
+/// Doublings of slots that repeat.
+fn doublings(choice: &BootstrapChoice) -> u32 {
+    (choice.log_n.slots().0 / choice.slots.0).trailing_zeros()
+}
+
+/// What a choice costs, before there are primes, in transforms of limbs.
+fn cost(choice: &BootstrapChoice, chain: &Chain, is_real: bool) -> f64 {
+    let mut cost = 0.0;
+    for Map { switch, diagonals, babies, wraps, .. } in maps(choice, chain) {
+        let giants = diagonals.div_ceil(babies);
+        let read = if wraps && choice.slots == choice.log_n.slots() { READ } else { 0.0 };
+        cost += switch.lift() + (babies - 1) as f64 * switch.inner() + switch.divide(2);
+        cost += (giants - 1) as f64 * (switch.lift() + switch.inner() + switch.divide(1) + switch.pass());
+        cost += diagonals as f64 * (2.0 * PRODUCT + read) * switch.extended() as f64;
     }
+    // Relinearizations of the cosine, which has 5 levels or 6; later levels have one, as the arcsine does.
+    let of_cosine = choice.sine.depth() - choice.sine.double_angles - if choice.sine.arcsine > 1 { 2 } else { 0 };
+    let repeats = if is_real && choice.order == Order::CoeffsFirst { 1.0 } else { 2.0 };
+    for level in 0..choice.sine.depth() {
+        let each = if level < of_cosine { RELINEARIZATIONS / f64::from(of_cosine) } else { 1.0 };
+        cost += each * repeats * chain.switch(chain.top_of_eval - level as usize).whole();
+    }
+    cost + f64::from(doublings(choice) + 2) * chain.switch(chain.q).whole()
+}
+
+/// Bytes of the keys of a choice in memory, before there are primes.
+fn key_bytes(choice: &BootstrapChoice, chain: &Chain) -> f64 {
+    // Rotations of both transforms, with the limbs of their keys.
+    let of_map = |map: Map| (1..=map.babies).map(move |step| (step << map.below, map.switch.key_limbs()));
+    let mut rotations: Vec<(usize, usize)> = maps(choice, chain).flat_map(of_map).collect();
+    // What both rotate by has one key, the larger.
+    rotations.sort_unstable_by(|a, b| b.cmp(a));
+    rotations.dedup_by_key(|(rotation, _)| *rotation);
+    let rotations: usize = rotations.iter().map(|(_, limbs)| limbs).sum();
+    let raised = (doublings(choice) as usize + 1) * chain.switch(chain.q).key_limbs();
+    let all = rotations + raised + 2 * chain.switch(chain.top_of_eval).key_limbs();
+    (all * choice.log_n.degree()) as f64 * 8.0
 }
 
 /// How many baby steps a factor with so many diagonals has: two for each giant step, or nearly. They share one
@@ -350,8 +387,12 @@ mod tests {
             assert_eq!(found.output_level().0 - found.input_level().0, levels);
             let other = if found.choice().order == Order::CoeffsFirst { Order::CoeffsLast } else { Order::CoeffsFirst };
             if let Ok(other) = (BootstrapLiteral { order: Some(other), ..literal.clone() }).search() {
-                let cost = |p: &BootstrapParameters| Estimate::of(p.choice(), &Chain::of(p.choice()), true).cost;
-                assert!(cost(&found) <= cost(&other), "the order is the cheaper one");
+                let price = |p: &BootstrapParameters| {
+                    let choice = p.choice();
+                    let upper = crate::bootstrap::chain::upper_bits(choice);
+                    cost(choice, &Chain::of(choice, &upper, choice.digit_size), true)
+                };
+                assert!(price(&found) <= price(&other), "the order is the cheaper one");
             }
         }
     }

@@ -18,6 +18,10 @@ const ELEMENTS: usize = 32;
 const LEAST_RUNS: usize = 3;
 /// And at most.
 const MOST_RUNS: usize = 8;
+/// Inputs that show whether errors are far too large.
+const FIRST_RUNS: usize = 2;
+/// What is far: this many times the largest error that is asked for.
+const FAR: f64 = 4.0;
 
 /// The errors that a program is expected to have on inputs like those given.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,21 +74,34 @@ struct Run {
     layers: Vec<(LayerNoise, Power)>,
 }
 
-/// Forecast the errors of a program that verifies, from as many of the inputs as it takes.
+/// Forecast the errors of a program that verifies, from as many of the inputs as it takes. Where the first ones show that
+/// the outputs are much further off than by `most`, it stays at these.
 ///
 /// # Errors
 /// When the inputs do not fit.
-pub fn forecast(program: &Program, inputs: &[Vec<Tensor>]) -> Result<Forecast, SimulateError> {
+pub fn forecast(program: &Program, inputs: &[Vec<Tensor>], most: f64) -> Result<Forecast, SimulateError> {
     let scheme = program.scheme()?;
     let elements: usize = program.outputs.iter().map(|o| o.layout.shape.elements()).sum();
     let count = ELEMENTS.div_ceil(elements.max(1)).clamp(LEAST_RUNS, MOST_RUNS).min(inputs.len());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, count.max(1));
     let numbered: Vec<(u64, &Vec<Tensor>)> = (0..).zip(&inputs[..count]).collect();
+    let (first, others) = numbered.split_at(count.min(FIRST_RUNS));
+    let mut runs = all(program, &scheme, first)?;
+    let soon = combine(&runs, count);
+    if soon.output_std_dev > FAR * most {
+        return Ok(soon);
+    }
+    runs.extend(all(program, &scheme, others)?);
+    Ok(combine(&runs, count))
+}
+
+/// Several inputs, each with the seed of its errors.
+fn all(program: &Program, scheme: &Scheme, numbered: &[(u64, &Vec<Tensor>)]) -> Result<Vec<Run>, SimulateError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let runs = std::thread::scope(|scope| {
         let several = |own: &[(u64, &Vec<Tensor>)]| -> Result<Vec<Run>, SimulateError> {
-            own.iter().map(|&(seed, x)| run(program, &scheme, x, seed)).collect()
+            own.iter().map(|&(seed, x)| run(program, scheme, x, seed)).collect()
         };
-        let parts = numbered.chunks(count.div_ceil(threads).max(1));
+        let parts = numbered.chunks(numbered.len().div_ceil(threads).max(1));
         let tasks: Vec<_> = parts.map(|own| scope.spawn(move || several(own))).collect();
         // A panic goes on as it would without threads.
         let join = |task: std::thread::ScopedJoinHandle<'_, _>| match task.join() {
@@ -93,14 +110,14 @@ pub fn forecast(program: &Program, inputs: &[Vec<Tensor>]) -> Result<Forecast, S
         };
         tasks.into_iter().map(join).collect::<Result<Vec<_>, _>>()
     })?;
-    Ok(combine(&runs.into_iter().flatten().collect::<Vec<_>>()))
+    Ok(runs.into_iter().flatten().collect())
 }
 
-/// Powers of all inputs together, and the largest deviations of any.
-fn combine(runs: &[Run]) -> Forecast {
+/// Powers of all inputs together, and the largest deviations of any, with the reserve of so many inputs.
+fn combine(runs: &[Run], count: usize) -> Forecast {
     // One error is amplified into all elements of an output: it is the inputs that are independent. What chance gives
     // so many of them is no sign of anything, and what is beyond it may be more by as much.
-    let chance = 1.0 + 1.0 / (runs.len().max(1) as f64).sqrt();
+    let chance = 1.0 + 1.0 / (count.max(1) as f64).sqrt();
     let largest = |parts: Vec<(Power, f64)>| {
         let mut all = Power::default();
         parts.iter().for_each(|part| all.add(part.0));
@@ -120,7 +137,7 @@ fn combine(runs: &[Run]) -> Forecast {
 }
 
 fn run(program: &Program, scheme: &Scheme, inputs: &[Tensor], seed: u64) -> Result<Run, SimulateError> {
-    let (mut exact, mut sampled) = (Noise::predict(scheme), Noise::sample(scheme, seed));
+    let (mut exact, mut sampled) = (Noise::predict(scheme), Noise::sample_alone(scheme, seed));
     let fresh = |noise: &mut Noise| -> Result<Vec<NoisyValue>, SimulateError> {
         let packed = pack_inputs(&program.inputs, inputs)?;
         packed.into_iter().map(|slots| noise.encrypt(slots)).collect()

@@ -33,7 +33,7 @@ pub struct NoisyValue {
     pub ty: Type,
     /// The slots: exact, or with one sample of the noise.
     pub slots: Arc<SlotVectors>,
-    /// Variance of each slot's error.
+    /// Variance of each slot's error; no vectors where only samples are drawn.
     pub variance: Arc<SlotVectors>,
 }
 
@@ -43,18 +43,26 @@ pub struct Noise<'a> {
     scheme: &'a Scheme,
     model: Model<'a>,
     sampler: Option<Gauss>,
+    /// Whether variances are carried.
+    predicts: bool,
     layers: ByLayer<Option<(f64, f64)>>,
 }
 
 impl<'a> Noise<'a> {
     /// Slots stay exact; errors are only predicted.
     pub fn predict(scheme: &'a Scheme) -> Self {
-        Noise { scheme, model: Model { parameters: scheme.parameters() }, sampler: None, layers: ByLayer::new() }
+        let model = Model { parameters: scheme.parameters() };
+        Noise { scheme, model, sampler: None, predicts: true, layers: ByLayer::new() }
     }
 
     /// Slots get errors drawn from the model, too: the same seed gives the same errors on every machine.
     pub fn sample(scheme: &'a Scheme, seed: u64) -> Self {
         Noise { sampler: Some(Gauss::new(seed)), ..Noise::predict(scheme) }
+    }
+
+    /// As [`Noise::sample`], without variances, which take as long as the samples.
+    fn sample_alone(scheme: &'a Scheme, seed: u64) -> Self {
+        Noise { predicts: false, ..Noise::sample(scheme, seed) }
     }
 
     /// A fresh encryption of slot vectors.
@@ -64,7 +72,7 @@ impl<'a> Noise<'a> {
     pub fn encrypt(&mut self, slots: SlotVectors) -> Result<NoisyValue, SimulateError> {
         let ty = self.layers.infer(Op::Input(0), &[], slots.len() as u32, self.scheme)?;
         let fresh = self.model.fresh(ty.scale);
-        let nothing = slots.iter().map(|s| vec![0.0; s.len()]).collect();
+        let nothing = slots.iter().filter(|_| self.predicts).map(|s| vec![0.0; s.len()]).collect();
         Ok(self.make(ty, slots, nothing, |_, _| fresh))
     }
 
@@ -85,14 +93,16 @@ impl<'a> Noise<'a> {
         mut variance: SlotVectors,
         added: impl Fn(usize, usize) -> f64,
     ) -> NoisyValue {
-        for (i, (slots, variance)) in slots.iter_mut().zip(&mut variance).enumerate() {
-            for (s, (slot, variance)) in slots.iter_mut().zip(variance).enumerate() {
-                let new = added(i, s);
-                *variance += new;
-                if let Some(sampler) = &mut self.sampler
-                    && new > 0.0
-                {
-                    *slot += new.sqrt() * sampler.next();
+        for (i, variance) in variance.iter_mut().enumerate() {
+            variance.iter_mut().enumerate().for_each(|(s, variance)| *variance += added(i, s));
+        }
+        if let Some(sampler) = &mut self.sampler {
+            for (i, slots) in slots.iter_mut().enumerate() {
+                for (s, slot) in slots.iter_mut().enumerate() {
+                    let new = added(i, s);
+                    if new > 0.0 {
+                        *slot += new.sqrt() * sampler.next();
+                    }
                 }
             }
         }
@@ -160,19 +170,23 @@ impl Evaluator for Noise<'_> {
         let rounding = self.model.encoding(self.model.parameters.scale(x.ty.level));
         let baby_step = self.model.key_switch_product(x.ty.level, x.ty.scale);
         let n = map.slots.0;
-        let mut carried = vec![vec![0.0; n]; map.outputs as usize];
-        let mut added = carried.clone();
+        let mut added = vec![vec![0.0; n]; map.outputs as usize];
+        let mut carried = if self.predicts { added.clone() } else { SlotVectors::new() };
         for (&(o, i, r), diagonal) in &map.diagonals {
             // Without a plan every rotation is one of the input.
             let turned = plan.and_then(|p| p.split.get(&r)).map_or(r, |split| split.1);
             let step = if turned.is_zero() { 0.0 } else { baby_step };
             let (o, i, r) = (o as usize, i as usize, r.0 as usize);
             for (to, from) in [(0..n - r, r..n), (n - r..n, 0..r)] {
-                let inputs = x.slots[i][from.clone()].iter().zip(&x.variance[i][from]);
-                let outputs = carried[o][to.clone()].iter_mut().zip(&mut added[o][to.clone()]);
-                for (((carried, added), d), (x, v)) in outputs.zip(&diagonal[to]).zip(inputs) {
-                    *carried += d * d * v;
+                let (diagonal, slots) = (&diagonal[to.clone()], &x.slots[i][from.clone()]);
+                for ((added, d), x) in added[o][to.clone()].iter_mut().zip(diagonal).zip(slots) {
                     *added += d * d * step + x * x * rounding;
+                }
+                if self.predicts {
+                    let variances = &x.variance[i][from];
+                    for ((carried, d), v) in carried[o][to].iter_mut().zip(diagonal).zip(variances) {
+                        *carried += d * d * v;
+                    }
                 }
             }
         }
