@@ -90,7 +90,7 @@ pub struct Robustness {
 /// may take a more careful one where it is better for the validation samples.
 pub const ROBUSTNESS: [Robustness; 4] = [
     Robustness { share: 0.002, width: 0.05, growth: 8.0, reach: 2.0, bandwidth: 0.0, caution: 0.0 },
-    Robustness { share: 0.004, width: 0.1, growth: 3.0, reach: 2.5, bandwidth: 0.5, caution: 0.01 },
+    Robustness { share: 0.004, width: 0.1, growth: 3.0, reach: 2.0, bandwidth: 0.5, caution: 0.01 },
     Robustness { share: 0.01, width: 0.15, growth: 1.5, reach: 4.0, bandwidth: 0.75, caution: 0.02 },
     Robustness { share: 0.1, width: 0.3, growth: 1.1, reach: 8.0, bandwidth: 1.0, caution: 0.05 },
 ];

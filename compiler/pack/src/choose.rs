@@ -212,8 +212,9 @@ fn families(
 /// The least cost of the maps that lead to a family: over all sources, what leads there and the map from there.
 fn reach(to: &Family, incoming: &[&Edge], all: &[Vec<Family>], predictions: &Predictions) -> f64 {
     let least = |edge: &&Edge| {
-        let through =
-            |from: &Family| from.reach / incoming.len() as f64 + predictions.of(edge, from, to).cheapest(from, to, predictions.prices);
+        let through = |from: &Family| {
+            from.reach / incoming.len() as f64 + predictions.of(edge, from, to).cheapest(from, to, predictions.prices)
+        };
         all[edge.from].iter().map(through).fold(f64::INFINITY, f64::min)
     };
     incoming.iter().map(least).sum()

@@ -99,8 +99,10 @@ fn means_along_the_outermost_axis_are_one_diagonal() {
         let mut net = Network::new("mean", 31);
         let x = net.input(shape);
         let squared = net.push(Op::Square, &[x]);
-        let steps =
-            [LinearStep::Mean { axes: vec![shape.len() - 1] }, LinearStep::Expand { shape: Shape::new(shape.to_vec()) }];
+        let steps = [
+            LinearStep::Mean { axes: vec![shape.len() - 1] },
+            LinearStep::Expand { shape: Shape::new(shape.to_vec()) },
+        ];
         let mean = net.linear(&steps, squared);
         let y = net.push(Op::Mul, &[mean, squared]);
         net.output(y);

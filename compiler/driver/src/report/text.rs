@@ -1,7 +1,7 @@
 //! The report as text.
 
 use super::{LayerReport, Report, path, products, rotations};
-use crate::rings::DEVIATIONS;
+use hec_ir::evaluate::noise::DEVIATIONS;
 use hec_nonlinear::Method;
 use std::fmt::Write;
 

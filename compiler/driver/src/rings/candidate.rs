@@ -6,7 +6,7 @@ use crate::Failure;
 use hec_ir::circuit::{Circuit, ValueId};
 use hec_ir::entity::EntityVec;
 use hec_ir::evaluate::cost::{Constants, CostReport};
-use hec_ir::evaluate::noise::forecast;
+use hec_ir::evaluate::noise::{DEVIATIONS, forecast};
 use hec_ir::program::Program;
 use hec_ir::{Batch, Depth, LogN, ParametersError, leveled};
 use hec_plan::{BootstrapOptions, PlanError, PlanOptions};
@@ -19,8 +19,6 @@ const DIGIT_SIZES: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 const ANY_DEPTH: usize = 4;
 /// Outputs on other inputs may be this much larger than on the samples, and partial sums larger than outputs.
 const MAGNITUDE_MARGIN: f64 = 16.0;
-/// Standard deviations of the noise that count as its largest: one output in 10^9 is further off.
-pub(crate) const DEVIATIONS: f64 = 6.0;
 /// Bits by which the bootstraps that are tried first are more precise than the outputs must be.
 const FIRST_RESERVE_BITS: f64 = 1.0;
 

@@ -8,8 +8,6 @@
 mod candidate;
 mod inputs;
 
-pub(crate) use candidate::DEVIATIONS;
-
 use crate::{Bootstrapping, Failure};
 use candidate::{Candidate, Refusal};
 use hec_ir::circuit::{Circuit, ValueId};

@@ -7,6 +7,7 @@ use super::output::{classes, is_secure, security_line, stacked, warn_insecure, w
 use super::{Infer, sample};
 use hec_ckks::PrecisionStats;
 use hec_ir::artifact::{Artifact, ClientFile};
+use hec_ir::evaluate::noise::DEVIATIONS;
 use hec_ir::tensor::Tensor;
 use hec_run::{Inference, RunError, Session, bytes, peak_memory, read_array};
 use serde::Serialize;
@@ -72,9 +73,6 @@ struct Noise {
     /// One output in 10^9 is further off.
     log2_max: f64,
 }
-
-/// Standard deviations that count as the largest.
-const DEVIATIONS: f64 = 6.0;
 
 impl Noise {
     /// From the report that is stored with a program; `None` if it says nothing.

@@ -12,6 +12,9 @@ use crate::leveled::Scheme;
 use crate::program::{Op, Program};
 use crate::tensor::Tensor;
 
+/// Standard deviations of the noise that count as its largest: one output in 10^9 is further off.
+pub const DEVIATIONS: f64 = 6.0;
+
 /// Errors of outputs that the correction rests on at least, as far as there are inputs.
 const ELEMENTS: usize = 32;
 /// Inputs that are run at least, as far as there are so many.

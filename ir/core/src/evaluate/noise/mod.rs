@@ -21,7 +21,7 @@ use crate::leveled::{Op, Scheme, Type};
 use crate::program::{BabyGiant, Program};
 use crate::tensor::Tensor;
 use crate::{Level, Origin, Plain, Rotation, SlotMap};
-pub use forecast::{Forecast, forecast};
+pub use forecast::{DEVIATIONS, Forecast, forecast};
 use gauss::Gauss;
 use model::Model;
 use std::sync::Arc;
