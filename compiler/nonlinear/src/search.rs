@@ -68,8 +68,12 @@ fn cheapen(
     options: &Options,
     held_out: &[&[Tensor]],
 ) -> Result<(), NonlinearError> {
-    let uniform = |b: &&Built| b.agreement.is_some() && !suffices(b, options);
-    let Some(cheaper) = tried.iter().filter(uniform).max_by(|a, b| better(a, b)) else { return Ok(()) };
+    let insufficient = || tried.iter().filter(|b| b.agreement.is_some() && !suffices(b, options));
+    let levels = |built: &Built| built.cost().0;
+    let most = tried.iter().filter(|b| suffices(b, options)).map(levels).min().unwrap_or(u32::MAX);
+    // A choice that takes no level less saves little.
+    let shallower = insufficient().filter(|b| levels(b) < most).max_by(|a, b| better(a, b));
+    let Some(cheaper) = shallower.or_else(|| insufficient().max_by(|a, b| better(a, b))) else { return Ok(()) };
     let lower = cheaper.assignment.default_choice();
     let Some(errors) = predicted(graph, cheaper, held_out)? else { return Ok(()) };
     let open = open(graph, options);
