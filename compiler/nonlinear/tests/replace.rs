@@ -117,6 +117,20 @@ fn the_default_keeps_the_classes_at_little_depth() {
     assert!(replaced.replacements.iter().all(|r| r.depth.0 == 1 && r.outside.unwrap() < 0.01), "{replaced:?}");
 }
 
+/// A caution counts decisions by a hair as lost, so that the network may need more degree, never less.
+#[test]
+fn caution_asks_for_more() {
+    let (graph, data) = (classifier(), samples(&[1, 2, 6, 6], 60));
+    let run = |caution| replace(&graph, &data, &Options { caution, min_agreement: 0.9, ..Options::default() }).unwrap();
+    let (bold, careful) = (run(0), run(3));
+    let share = |r: &Replaced| r.agreement.unwrap().surely.unwrap();
+    assert_eq!(bold.agreement.unwrap().surely, bold.agreement.unwrap().classes);
+    assert!(careful.agreement.unwrap().classes.unwrap() >= share(&careful));
+    assert!(careful.replacements[0].depth >= bold.replacements[0].depth);
+    let refused = refusal(&graph, &data, &Options { caution: 4, ..Options::default() });
+    assert_eq!(refused.to_string(), "the caution is 4: it must be a number from 0 to 3");
+}
+
 #[test]
 fn a_quadratic_is_a_polynomial_of_each_channel_of_the_layer_itself() {
     let replaced =
