@@ -19,7 +19,7 @@ use crate::report::{Correction, Replacement, cost, note};
 use crate::score::{Agreement, Tally};
 use crate::store::Store;
 use crate::unit::{Unit, units};
-use crate::{Choice, Fit, MARGINS, NonlinearError, Options, ROBUSTNESS, Robustness, Statistics};
+use crate::{Choice, Fit, NonlinearError, Options, ROBUSTNESS, Robustness, Statistics};
 use hec_ir::entity::{Entity, EntityVec};
 use hec_ir::tensor::{Function, Graph, Node, Op, Tensor, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -504,7 +504,7 @@ impl<'a> Builder<'a> {
             return Ok(None);
         }
         let (first, count) = if validation > 0 { (fitting, validation) } else { (0, fitting) };
-        let (mut tally, margin) = (Tally::default(), MARGINS[self.context.options.caution.min(MARGINS.len() - 1)]);
+        let (mut tally, margin) = (Tally::default(), self.settings()[0].margin);
         for (output, view) in self.outputs() {
             let each = view.map(first..first + count, |_, [f, w]| Tally::of(output, f, w, margin))?;
             tally = each.into_iter().fold(tally, Tally::and);

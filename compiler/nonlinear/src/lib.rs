@@ -60,7 +60,7 @@ pub use groups::Groups;
 pub use iteration::{Iteration, Root, RootStart, goldschmidt, inverse, inverse_sqrt, sqrt};
 pub use menu::{Candidate, Curve, Menu, Piece};
 pub use offer::{Offer, Offered};
-pub use options::{Calibration, MARGINS, Options, ROBUSTNESS, Robustness};
+pub use options::{Calibration, Options, ROBUSTNESS, Robustness};
 pub use pin::{Choice, Family, MAX_DEGREE, Pin, PinError, parse_range};
 pub use replace::{Front, Replaced, assigned, front, replace};
 pub use report::{Correction, Method, Replacement};

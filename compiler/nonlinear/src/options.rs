@@ -34,8 +34,8 @@ pub struct Options {
     /// Whether each function is fitted to what it gets in the network built so far, and not to what it gets in the original
     /// one.
     pub sequential: bool,
-    /// How unlike the samples other inputs may be: the position of the boldest of [`ROBUSTNESS`] that is tried, and of the
-    /// [`MARGINS`] by which classes are to be kept. Validation cannot see what is too rare for it, nor how an input is
+    /// How unlike the samples other inputs may be: the position of the boldest of [`ROBUSTNESS`] that is tried, by whose
+    /// margin classes are to be kept. Validation cannot see what is too rare for it, nor how an input is
     /// decided that the network has not learned by heart.
     pub caution: usize,
     /// At most this many calibration samples are used, evenly spaced.
@@ -62,9 +62,6 @@ impl Default for Options {
     }
 }
 
-/// By caution, how many times as large errors may be for a class to count as kept.
-pub const MARGINS: [f64; 4] = [1.0, 1.5, 2.0, 3.0];
-
 /// How much a fit gives up on the calibrated density for good behaviour outside it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Robustness {
@@ -75,6 +72,8 @@ pub struct Robustness {
     /// Least squares: how much further from the function the polynomial may be beyond the padded range than the fit to
     /// the uniform measure is; the share is raised until it is not.
     pub growth: f64,
+    /// How many times as large errors may be for a class to count as kept, where nothing bolder is tried.
+    pub margin: f64,
     /// Softmax: up to how many times the largest sum of a row that was seen the row stays in bounds.
     pub reach: f64,
     /// Kernel: bandwidth of the Gaussian, in standard deviations of the channel.
@@ -89,8 +88,8 @@ pub struct Robustness {
 /// One of them holds for the whole network: what a bold fit does to rare inputs shows only several layers later. A layer
 /// may take a more careful one where it is better for the validation samples.
 pub const ROBUSTNESS: [Robustness; 4] = [
-    Robustness { share: 0.002, width: 0.05, growth: 8.0, reach: 2.0, bandwidth: 0.0, caution: 0.0 },
-    Robustness { share: 0.004, width: 0.1, growth: 3.0, reach: 2.0, bandwidth: 0.5, caution: 0.01 },
-    Robustness { share: 0.01, width: 0.15, growth: 1.5, reach: 4.0, bandwidth: 0.75, caution: 0.02 },
-    Robustness { share: 0.1, width: 0.3, growth: 1.1, reach: 8.0, bandwidth: 1.0, caution: 0.05 },
+    Robustness { share: 0.002, width: 0.05, growth: 8.0, margin: 1.0, reach: 2.0, bandwidth: 0.0, caution: 0.0 },
+    Robustness { share: 0.004, width: 0.1, growth: 3.0, margin: 1.5, reach: 2.0, bandwidth: 0.5, caution: 0.01 },
+    Robustness { share: 0.01, width: 0.15, growth: 1.5, margin: 2.0, reach: 4.0, bandwidth: 0.75, caution: 0.02 },
+    Robustness { share: 0.1, width: 0.3, growth: 1.1, margin: 3.0, reach: 8.0, bandwidth: 1.0, caution: 0.05 },
 ];
